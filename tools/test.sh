@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Every check and test: lint, format, types, shell, BUILD, pytest. CI runs exactly this.
+#
+#   bash tools/test.sh [pytest's arguments]      e.g. tests/data_splits_test.py -k grouped -n 0
+#
+# Sets up .venv first, with what the checks need.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+readonly BUILDIFIER=8.2.1
+readonly BUILDIFIER_SHA256=b96ea9b13003036c801f52bee6f9b0314738f8432e5cb9d814c89f59292604ee
+
+step() {
+  echo "== $*"
+  "$@"
+}
+
+has_sha256() {
+  python -c 'import hashlib, pathlib, sys
+sys.exit(hashlib.sha256(pathlib.Path(sys.argv[1]).read_bytes()).hexdigest() != sys.argv[2])' "$@"
+}
+
+# Fetches buildifier, which an npm package carries as a binary, into the file $1.
+fetch_buildifier() {
+  local folder archive machine
+  folder=$(mktemp -d .venv/buildifier.XXXXXX)
+  archive=$folder/bazel-buildifier-$BUILDIFIER.tgz
+  machine=$(uname -sm | tr '[:upper:] ' '[:lower:]_' | sed 's/x86_64/amd64/; s/aarch64/arm64/')
+  npm pack --silent --pack-destination "$folder" "@bazel/buildifier@$BUILDIFIER" &>/dev/null &&
+    has_sha256 "$archive" "$BUILDIFIER_SHA256" &&
+    tar -xzf "$archive" -C "$folder" "package/buildifier-$machine" &&
+    mv "$folder/package/buildifier-$machine" "$1"
+  rm -r "$folder"
+}
+
+lint_build_files() {
+  local binary=.venv/buildifier-$BUILDIFIER
+  [[ -x $binary ]] || fetch_buildifier "$binary"
+  if [[ -x $binary ]]; then
+    "$binary" -mode=check -lint=warn BUILD MODULE.bazel
+  else
+    echo "skipped: buildifier $BUILDIFIER could not be fetched (it needs npm and the network)"
+  fi
+}
+
+bash tools/setup_env.sh --dev
+PATH=$PWD/.venv/bin:$PATH
+
+step ruff check .
+step ruff format --check .
+step mypy
+step shellcheck tools/*.sh .ci/run
+step lint_build_files
+step pytest -n 2 --durations=10 "$@"
