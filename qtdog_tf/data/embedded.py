@@ -24,7 +24,7 @@ _ABANDONED_SECONDS = 3600
 
 
 def cache_folder(cache_dir: str | os.PathLike[str] | None = None) -> Path:
-    """Returns the argument, else $QTDOG_TF_CACHE, else ~/.cache/qtdog_tf: where data is unpacked."""
+    """Returns where data is unpacked: the argument, $QTDOG_TF_CACHE or ~/.cache/qtdog_tf."""
     chosen = cache_dir or os.environ.get(CACHE_VARIABLE) or "~/.cache/qtdog_tf"
     return Path(chosen).expanduser()
 

@@ -1,0 +1,272 @@
+"""Batches for training and evaluation, as `tf.data`.
+
+Start from `training_batches`. The batch of step t is a pure function of (seed, t): every image of it
+is chosen and augmented with a seed folded from these two and its place in the batch. So a resumed
+run sees the images that the interrupted one would have seen, however many threads decode them.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from qtdog_tf.data.augment import domainbed_augment, resize_squash
+from qtdog_tf.data.decode import decode_image
+from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.splits import Split
+from qtdog_tf.errors import UserError
+
+MEBIBYTE = 2**20
+DEFAULT_CACHE_BYTES = 1024 * MEBIBYTE
+DEFAULT_EVALUATION_CACHE_BYTES = 256 * MEBIBYTE
+
+
+@dataclass(frozen=True)
+class CachePlan:
+    """What keeping images in memory takes, and whether it is done.
+
+    Attributes:
+        what: for a person, for example "1,448 training files".
+        needed_bytes: memory that it takes.
+        limit_bytes: memory that it may take.
+    """
+
+    what: str
+    needed_bytes: int
+    limit_bytes: int
+
+    @property
+    def fits(self) -> bool:
+        """Whether the images are kept in memory."""
+        return self.needed_bytes <= self.limit_bytes
+
+    def __str__(self) -> str:
+        where = "kept in memory" if self.fits else "read from disk again and again"
+        needed, limit = self.needed_bytes / MEBIBYTE, self.limit_bytes / MEBIBYTE
+        return f"{self.what}: {needed:,.1f} MiB, {where} (limit {limit:,.0f} MiB)"
+
+
+def plan_cache(
+    domain_set: DomainSet,
+    splits: Mapping[str, Split],
+    source_domains: Sequence[str],
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+) -> CachePlan:
+    """Says what keeping the files of the training images in memory takes.
+
+    Args:
+        domain_set: the domains.
+        splits: the split of each domain; the "in" parts are meant.
+        source_domains: names of the domains to train on.
+        cache_bytes: the limit.
+
+    Returns:
+        The plan that `training_batches` follows; `str(plan)` is a sentence for the user.
+
+    Raises:
+        UserError: if a file is gone.
+    """
+    paths = [
+        p for name in source_domains for p in _paths(domain_set.domain(name), splits[name].in_)
+    ]
+    try:
+        needed = sum(os.path.getsize(path) for path in paths)
+    except OSError as error:
+        raise UserError(f"image {error.filename} cannot be read: {error.strerror}") from error
+    return CachePlan(f"{len(paths):,} training files", needed, cache_bytes)
+
+
+def training_batches(
+    domain_set: DomainSet,
+    splits: Mapping[str, Split],
+    source_domains: Sequence[str],
+    *,
+    image_size: int,
+    images_per_domain: int,
+    seed: int,
+    start_step: int,
+    stop_step: int,
+    replicas: int = 1,
+    cache_bytes: int = DEFAULT_CACHE_BYTES,
+    augment: bool = True,
+) -> tf.data.Dataset:
+    """Draws n training images of each source domain a step, with replacement.
+
+    Args:
+        domain_set: the domains.
+        splits: the split of each domain; images are drawn from the "in" parts.
+        source_domains: names of the domains to train on. Their order here gives the domain ids.
+        image_size: edge of the images in pixels.
+        images_per_domain: n.
+        seed: chooses images and augmentation.
+        start_step: the step whose batch comes first.
+        stop_step: the step before which the batches end.
+        replicas: R; the batch is R equal slices, each with n / R images of every domain.
+        cache_bytes: the files are kept in memory if they take no more than this.
+        augment: DomainBed's augmentation; if False, images are only resized.
+
+    Returns:
+        A finite data set of ({"image": uint8 [n*D, size, size, 3], "domain": int32 [n*D]}, label
+        int32 [n*D]). Its element k is the batch of step start_step + k.
+
+    Raises:
+        UserError: if n is not divisible by R, a domain does not exist or is named twice, no domain
+            is named, or a file is gone.
+    """
+    _check_batch(source_domains, images_per_domain, replicas)
+    plan = plan_cache(domain_set, splits, source_domains, cache_bytes)
+    logging.info("%s", plan)
+    table = _image_table(domain_set, splits, source_domains, in_memory=plan.fits)
+    places = tf.constant(_batch_layout(len(source_domains), images_per_domain, replicas))
+    batch_size = len(places)
+
+    def make_example(number: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        place = places[number % batch_size]
+        image_seed = _fold([seed, 0], number // batch_size, place)
+        domain = tf.cast(place // images_per_domain, tf.int32)
+        index = table.draw(domain, image_seed)
+        image = decode_image(table.contents(index))
+        if augment:
+            image = domainbed_augment(image, image_size, _fold(image_seed, 1))
+        else:
+            image = resize_squash(image, image_size)
+        return {"image": image, "domain": domain}, table.labels[index]
+
+    dataset = tf.data.Dataset.range(start_step * batch_size, stop_step * batch_size)
+    dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.batch(batch_size, drop_remainder=True)
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def evaluation_batches(
+    domain: Domain,
+    indices: np.ndarray,
+    *,
+    image_size: int,
+    batch_size: int,
+    cache_bytes: int = DEFAULT_EVALUATION_CACHE_BYTES,
+) -> tf.data.Dataset:
+    """Resizes the images of a part of a domain, in order.
+
+    Args:
+        domain: the domain.
+        indices: int64, positions in `domain.paths`.
+        image_size: edge of the images in pixels.
+        batch_size: the last batch may be smaller.
+        cache_bytes: the resized images are kept in memory after the first pass if they take no
+            more than this.
+
+    Returns:
+        A data set of (image uint8 [b, size, size, 3], label int32 [b]).
+    """
+    needed = len(indices) * image_size * image_size * 3
+    plan = CachePlan(f"{len(indices):,} evaluation images of {domain.name}", needed, cache_bytes)
+    logging.info("%s", plan)
+    labels = domain.labels[np.asarray(indices, np.int64)]
+    # The empty list has no type of its own.
+    paths = tf.constant(_paths(domain, indices), tf.string, shape=[len(indices)])
+
+    def make_example(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        return resize_squash(decode_image(tf.io.read_file(path)), image_size), label
+
+    dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
+    dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    dataset = dataset.batch(batch_size)
+    if plan.fits:
+        dataset = dataset.cache()
+    return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def without_domains(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns training batches into (image, label), which any `keras.Model` takes."""
+    return dataset.map(lambda inputs, label: (inputs["image"], label))
+
+
+@dataclass(frozen=True, eq=False)
+class _ImageTable:
+    """The training images of all source domains in one list; a draw picks one of a domain."""
+
+    files: tf.Tensor  # string [images]: what is in the files, or their paths
+    in_memory: bool
+    labels: tf.Tensor  # int32 [images]
+    first: tf.Tensor  # int64 [domains]: where the images of a domain start
+    count: tf.Tensor  # int64 [domains]
+
+    def draw(self, domain: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
+        position = tf.random.stateless_uniform(
+            [], seed, 0, self.count[domain], tf.int64, alg=tf.random.Algorithm.PHILOX
+        )
+        return self.first[domain] + position
+
+    def contents(self, index: tf.Tensor) -> tf.Tensor:
+        return self.files[index] if self.in_memory else tf.io.read_file(self.files[index])
+
+
+def _image_table(
+    domain_set: DomainSet,
+    splits: Mapping[str, Split],
+    source_domains: Sequence[str],
+    in_memory: bool,
+) -> _ImageTable:
+    domains = [(domain_set.domain(name), splits[name].in_) for name in source_domains]
+    paths = [path for domain, indices in domains for path in _paths(domain, indices)]
+    counts = np.array([len(indices) for _, indices in domains], np.int64)
+    return _ImageTable(
+        files=tf.constant([_read(path) for path in paths] if in_memory else paths),
+        in_memory=in_memory,
+        labels=tf.constant(np.concatenate([d.labels[indices] for d, indices in domains])),
+        first=tf.constant(np.cumsum(counts) - counts),
+        count=tf.constant(counts),
+    )
+
+
+def _batch_layout(domains: int, images_per_domain: int, replicas: int) -> np.ndarray:
+    """Returns, for each position in the batch, the image's number: domain * n + number in it.
+
+    The numbers do not depend on the replicas, so a step sees the same images on any number of them.
+    """
+    numbers = np.arange(domains * images_per_domain, dtype=np.int64)
+    return numbers.reshape(domains, replicas, -1).swapaxes(0, 1).reshape(-1)
+
+
+def _fold(seed: Sequence[int] | tf.Tensor, *numbers: tf.Tensor | int) -> tf.Tensor:
+    """Mixes numbers into a seed, int64 [2]; the results are independent of each other."""
+    folded = tf.convert_to_tensor(seed, tf.int64)
+    for number in numbers:
+        folded = tf.random.fold_in(folded, number, alg=tf.random.Algorithm.PHILOX)
+    return folded
+
+
+def _check_batch(source_domains: Sequence[str], images_per_domain: int, replicas: int) -> None:
+    if not source_domains or len(set(source_domains)) < len(source_domains):
+        raise UserError(
+            f"source domains are {', '.join(source_domains) or 'none'}; name at least one, each once"
+        )
+    if images_per_domain < 1 or replicas < 1 or images_per_domain % replicas:
+        raise UserError(
+            f"{images_per_domain} images of each domain cannot be shared equally by {replicas} "
+            "replicas; choose a multiple"
+        )
+
+
+def _paths(domain: Domain, indices: np.ndarray) -> list[str]:
+    return [domain.paths[index] for index in indices]
+
+
+def _read(path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise UserError(f"image {path} cannot be read: {error.strerror}") from error
+
+
+def _options() -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    # A replica gets its slice of each batch; there are no files to divide.
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    return options
