@@ -1,0 +1,77 @@
+"""The networks that can be trained, by name, with their pretrained weights.
+
+Start with `build_backbone`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import keras
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.models import efficientnet_lite
+from qtdog_tf.models.seeding import seeded_initializers
+from qtdog_tf.models.tiny import tiny
+from qtdog_tf.models.torch_layout import load_torch_tensors
+from qtdog_tf.models.torch_legacy import read_legacy_checkpoint
+
+Weights = str | Path | None
+BACKBONES = ("efficientnet_lite0", "tiny")
+
+
+def build_backbone(
+    name: str,
+    *,
+    image_size: int,
+    weights: Weights = "imagenet",
+    freeze_batch_norm: bool = True,
+    seed: int = 0,
+) -> keras.Model:
+    """Builds a network without classifier that takes raw pixels.
+
+    Args:
+        name: one of `BACKBONES`.
+        image_size: height and width of the images in pixels.
+        weights: "imagenet", the path of a weights file, or None for random ones.
+        freeze_batch_norm: whether batch norm keeps its statistics in training (gamma and beta
+            learn either way).
+        seed: of the random weights.
+
+    Returns:
+        A flat functional model from 'image' (float32 [S, S, 3], pixels 0..255) to pooled features
+        [D]. Convolutions are plain Keras layers, activations layers of their own.
+
+    Raises:
+        UserError: if the name is unknown, the size too small, or the weights are not to be had or
+            of another architecture.
+    """
+    if name not in BACKBONES:
+        raise UserError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    with seeded_initializers(seed, "backbone"):
+        return _BUILDERS[name](image_size, weights, freeze_batch_norm)
+
+
+def _tiny(image_size: int, weights: Weights, freeze_batch_norm: bool) -> keras.Model:
+    if weights is not None:
+        raise UserError(f"backbone 'tiny' has no pretrained weights ({weights}): use weights=None")
+    return tiny(image_size, freeze_batch_norm=freeze_batch_norm)
+
+
+def _efficientnet_lite0(image_size: int, weights: Weights, freeze_batch_norm: bool) -> keras.Model:
+    model = efficientnet_lite.efficientnet_lite0(image_size, freeze_batch_norm=freeze_batch_norm)
+    if weights is not None:
+        path = efficientnet_lite.packaged_weights() if weights == "imagenet" else Path(weights)
+        load_torch_tensors(
+            model,
+            read_legacy_checkpoint(path),
+            efficientnet_lite.torch_names(),
+            source=str(path),
+            ignore=("_fc.weight", "_fc.bias"),
+        )
+    return model
+
+
+_BUILDERS: dict[str, Callable[[int, Weights, bool], keras.Model]] = {
+    "efficientnet_lite0": _efficientnet_lite0,
+    "tiny": _tiny,
+}
