@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from qtdog_tf.errors import UserError
@@ -168,6 +168,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
             _read(contents[:length], tmp_path)
 
 
+@example(edits=[(79, 92)])  # a backslash in a module's name
 @settings(max_examples=300, deadline=None)
 @given(edits=st.lists(st.tuples(st.integers(0, 600), st.integers(0, 255)), min_size=1, max_size=4))
 def test_changed_bytes_give_arrays_or_a_sentence(

@@ -13,6 +13,7 @@ import math
 import mmap
 import pickletools
 import struct
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -83,7 +84,9 @@ def read_legacy_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         with (
             open(path, "rb") as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as contents,
+            warnings.catch_warnings(),
         ):
+            warnings.simplefilter("ignore")  # of odd escapes in a damaged file's names
             return _read(contents)
     except (_Malformed, ValueError, struct.error) as error:
         raise UserError(f"{path} is not a torch checkpoint that can be read: {error}") from error
