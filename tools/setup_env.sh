@@ -23,16 +23,16 @@ is_supported() {
 }
 
 find_python() {
-  local candidate found="" candidates=(python3 python3.13 python3.12 python3.11 python)
+  local candidate version found="" candidates=(python3 python3.13 python3.12 python3.11 python)
   [[ -z ${PYTHON:-} ]] || candidates=("$PYTHON")
   for candidate in "${candidates[@]}"; do
     if is_supported "$candidate"; then
       echo "$candidate"
       return
     fi
-    found+=" $("$candidate" --version 2>&1 | grep '^Python' || true)"
+    version=$("$candidate" --version 2>/dev/null) && found+="${found:+, }$candidate is $version"
   done
-  fail "Python 3.11, 3.12 or 3.13 is needed and was not found (there is:${found:- none});" \
+  fail "Python 3.11, 3.12 or 3.13 is needed and was not found (${found:-there is none});" \
     "install one, or name it: PYTHON=/path/to/python3.11 bash tools/setup_env.sh"
 }
 
@@ -59,6 +59,7 @@ show_progress() {
     echo "$line" >>"$LOG"
     [[ -t 1 ]] || continue
     case "$line" in
+      Requirement\ already*) count=$((count + 1)) && continue ;;
       Collecting*) count=$((count + 1)) ;;
       Installing\ collected*) line="Unpacking (a minute or two)" ;;
       *Downloading*) ;;
@@ -100,7 +101,7 @@ forget_cut_off_packages() {
 
 # A copy of each installed file in .venv says what is there.
 is_installed() {
-  cmp -s "$1" ".venv/$1"
+  cmp -s "$1" ".venv/$1" && .venv/bin/python -c "" 2>/dev/null
 }
 
 # A first installation is not begun where it cannot end; what an interrupted one left counts.
@@ -143,9 +144,10 @@ main() {
     exec 9<tools/setup_env.sh
     flock -n 9 || { echo "Waiting for another setup in this folder" && flock 9; }
   fi
+  is_installed "$requirements" && return
   check_room
   make_venv
-  is_installed "$requirements" || install_requirements "$requirements"
+  install_requirements "$requirements"
 }
 
 main "$@"
