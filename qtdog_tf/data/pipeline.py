@@ -1,13 +1,14 @@
 """Batches for training and evaluation, as `tf.data`.
 
-Start from `training_batches`. The batch of step t is a pure function of (seed, t): every image of it
-is chosen and augmented with a seed folded from these two and its place in the batch. So a resumed
-run sees the images that the interrupted one would have seen, however many threads decode them.
+Start from `training_batches`. The batch of step t is a pure function of (seed, t): every image of
+it is chosen and augmented with a seed folded from these two and its place in the batch. So a
+resumed run sees the images that the interrupted one would have seen, however many threads decode
+them.
 """
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -73,7 +74,7 @@ def plan_cache(
         p for name in source_domains for p in _paths(domain_set.domain(name), splits[name].in_)
     ]
     try:
-        needed = sum(os.path.getsize(path) for path in paths)
+        needed = sum(Path(path).stat().st_size for path in paths)
     except OSError as error:
         raise UserError(f"image {error.filename} cannot be read: {error.strerror}") from error
     return CachePlan(f"{len(paths):,} training files", needed, cache_bytes)
@@ -226,7 +227,7 @@ def _image_table(
 def _batch_layout(domains: int, images_per_domain: int, replicas: int) -> np.ndarray:
     """Returns, for each position in the batch, the image's number: domain * n + number in it.
 
-    The numbers do not depend on the replicas, so a step sees the same images on any number of them.
+    The numbers do not depend on the replicas: a step sees the same images on any number of them.
     """
     numbers = np.arange(domains * images_per_domain, dtype=np.int64)
     return numbers.reshape(domains, replicas, -1).swapaxes(0, 1).reshape(-1)
