@@ -1,0 +1,124 @@
+"""The folder of a run: what it is, what was measured, where the models are.
+
+    <output>/settings.json                       settings, versions, git commit
+    <output>/<targets>-trial<k>/data.json        domains, classes, split of this trial
+    <output>/<targets>-trial<k>/float/           the float phase that the variants share
+    <output>/<targets>-trial<k>/<variant>/       one run:
+        run.json         what it is, and what a later program needs to use its models
+        results.jsonl    one line an evaluation, see `Evaluation`
+        loss.csv         loss and accuracy on the training batches
+        checkpoint.npz   full state, while the run is unfinished
+        selected.keras, selected_sma.keras, last.keras, last_sma.keras
+        summary.json     written last: the run is finished
+        times.json       wall times, apart from what a repeated run reproduces
+
+Every file is either whole or not there.
+"""
+
+import json
+import platform
+import subprocess
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.files import read_json, write_json, write_text
+from qtdog_tf.settings import difference
+from qtdog_tf.training.evaluation import Evaluation
+
+_PACKAGES = ("qtdog-tf", "tensorflow", "keras", "tensorflow-model-optimization", "numpy")
+
+
+def versions() -> dict[str, str]:
+    """Versions of what a result may depend on, and the git commit if there is one."""
+    found = {"python": platform.python_version(), "machine": platform.machine()}
+    for package in _PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    found["git"] = _git_commit()
+    return found
+
+
+def _git_commit() -> str:
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty", "--abbrev=12"]
+    try:
+        return subprocess.run(
+            command, capture_output=True, text=True, check=True, timeout=10
+        ).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def claim_folder(path: Path, name: str, identity: dict[str, Any], **extra: Any) -> None:
+    """Marks a folder as belonging to `identity`, or checks that it does already.
+
+    Args:
+        path: the folder; made if it is not there.
+        name: the file that holds the mark, "settings.json" for example.
+        identity: plain values that must be the same when work goes on.
+        **extra: plain values that are recorded and may differ.
+
+    Raises:
+        UserError: if the folder belongs to something else, naming the differences.
+    """
+    mark = path / name
+    plain = json.loads(json.dumps(identity))
+    if mark.exists():
+        stored = read_json(mark).get("identity", {})
+        differing = difference(plain, stored)
+        if differing:
+            shown = "; ".join(differing[:4]) + ("; ..." if len(differing) > 4 else "")
+            raise UserError(
+                f"{path} belongs to a run of other settings (asked / there: {shown}): choose "
+                "another output folder, or the same settings to go on"
+            )
+        return
+    if path.exists() and not path.is_dir():
+        raise UserError(f"output {path} is a file, a folder is needed: choose another")
+    if path.exists() and any(path.iterdir()):
+        raise UserError(
+            f"{path} holds other files and no {name}: choose a new or an empty output folder"
+        )
+    write_json(mark, {"identity": plain, **extra})
+
+
+class ResultsLog:
+    """The evaluations of a run, one JSON object a line.
+
+    Args:
+        path: the `results.jsonl`.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = Path(path)
+
+    def append(self, evaluation: Evaluation) -> None:
+        """Adds one evaluation."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(evaluation.to_dict(), sort_keys=True) + "\n")
+
+    def read(self) -> list[Evaluation]:
+        """Every evaluation, in the order of the file.
+
+        Raises:
+            UserError: if a line is damaged.
+        """
+        if not self.path.exists():
+            return []
+        evaluations = []
+        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                evaluations.append(Evaluation.from_dict(json.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError) as error:
+                raise UserError(f"{self.path}, line {number} is damaged: {error}") from error
+        return evaluations
+
+    def rewrite(self, evaluations: list[Evaluation]) -> None:
+        """Replaces the whole log, in one go."""
+        lines = [json.dumps(e.to_dict(), sort_keys=True) + "\n" for e in evaluations]
+        write_text(self.path, "".join(lines))

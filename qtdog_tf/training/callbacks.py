@@ -1,0 +1,100 @@
+"""Small Keras callbacks of training: the start of quantization, progress, logs of the loss."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import keras
+from tqdm import tqdm
+
+from qtdog_tf.quantization.start import is_quantized, start_quantization
+from qtdog_tf.quantization.wrapper import check_mode
+
+
+class StartQuantization(keras.callbacks.Callback):
+    """Starts quantization at the beginning of step `step`, counted from 0.
+
+    The one callback that QT-DoG adds to a pipeline of one's own:
+
+        model.fit(data, callbacks=[StartQuantization(step=2000)])
+
+    Steps are the optimizer's, so epochs and interrupted runs do not matter.
+
+    Args:
+        step: step K, whose update is the first quantized one. Paper: 2000 of 5000.
+        mode: "train" (default), "frozen", "off" or "frozen_float", see `QuantizeWrapper`.
+
+    Raises:
+        ValueError: for a negative step or an unknown mode; when training begins, if the model
+            runs several steps an execution and K falls between two.
+    """
+
+    def __init__(self, step: int, mode: str = "train") -> None:
+        super().__init__()
+        if step < 0:
+            raise ValueError(f"step must be 0 or more, received {step}")
+        self.step = step
+        self.mode = check_mode(mode)
+        self.started = False
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Checks that hooks will see step K; a model that is quantized already goes on as it is."""
+        self.started = is_quantized(self.model)
+        stride = self.model.steps_per_execution
+        if self.step % stride:
+            raise ValueError(
+                f"quantization cannot start at step {self.step}: with steps_per_execution={stride} "
+                f"callbacks act at multiples of {stride} only"
+            )
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Starts quantization, if this is step K."""
+        if not self.started and int(self.model.optimizer.iterations.numpy()) >= self.step:
+            start_quantization(self.model, self.mode)
+            self.started = True
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress line with loss, accuracy, speed and the time that remains.
+
+    Args:
+        bar: a `tqdm` bar whose total is the number of steps; it may outlive one `fit`.
+    """
+
+    def __init__(self, bar: tqdm) -> None:
+        super().__init__()
+        self.bar = bar
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Moves the bar."""
+        logs = logs or {}
+        shown = {k: f"{float(logs[k]):.3f}" for k in ("loss", "accuracy") if k in logs}
+        self.bar.set_postfix(shown, refresh=False)
+        self.bar.update(int(self.model.optimizer.iterations.numpy()) - self.bar.n)
+
+
+class LossLog(keras.callbacks.Callback):
+    """Appends loss and accuracy on the training batches to a CSV file, as means over `every` steps.
+
+    Args:
+        path: the file; a header is written if it is new.
+        every: steps a line stands for.
+    """
+
+    def __init__(self, path: Path, every: int = 50) -> None:
+        super().__init__()
+        self.path = Path(path)
+        self.every = every
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Writes a line, if it is time, and starts the next mean."""
+        step = int(self.model.optimizer.iterations.numpy()) - 1
+        if (step + 1) % self.every:
+            return
+        new = not self.path.exists()
+        with self.path.open("a", newline="") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(["step", "loss", "accuracy"])
+            writer.writerow([step, *(f"{float(logs[k]):.6f}" for k in ("loss", "accuracy"))])
+        self.model.reset_metrics()

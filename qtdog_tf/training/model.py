@@ -1,0 +1,138 @@
+"""The model of a training run: backbone, head, wrappers, optimizer, compiled for `fit`."""
+
+import gc
+import hashlib
+
+import keras
+import tensorflow as tf
+
+from qtdog_tf.models import build_classifier
+from qtdog_tf.quantization.annotate import all_but, convolutions, quantize
+from qtdog_tf.quantization.start import rebuild_functions
+from qtdog_tf.quantization.wrapper import quantize_wrappers
+from qtdog_tf.training.adam import Adam
+from qtdog_tf.training.averaging import SimpleMovingAverage
+from qtdog_tf.training.optimizer import QuantizationOptimizer
+from qtdog_tf.training.settings import TrainSettings
+
+# Bits of a wrapper that will never quantize; any width would do.
+_UNUSED_BITS = 7
+
+
+def derive_seed(*parts: object) -> int:
+    """A seed in [0, 2^31) that is another one for any other parts."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF
+
+
+def build_training_model(
+    settings: TrainSettings, num_classes: int, *, bits: int, seed: int
+) -> keras.Model:
+    """A compiled classifier, wrapped for quantization with quantization off.
+
+    Args:
+        settings: of the run.
+        num_classes: number of logits.
+        bits: bit width of the codes.
+        seed: of the head and of dropout.
+
+    Returns:
+        A model from raw pixels [n, size, size, 3] to logits [n, classes], compiled with a
+        `QuantizationOptimizer`, which is built.
+
+    Raises:
+        UserError: for an unknown backbone or weights that do not fit it.
+    """
+    if settings.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    keras.utils.set_random_seed(seed)
+    previous = keras.config.dtype_policy()
+    if settings.mixed_precision != "none":
+        keras.config.set_dtype_policy(f"mixed_{settings.mixed_precision}")
+    try:
+        classifier = build_classifier(
+            settings.backbone,
+            num_classes,
+            image_size=settings.image_size,
+            weights=None if settings.weights == "none" else settings.weights,
+            freeze_batch_norm=settings.freeze_batch_norm,
+            dropout=settings.dropout,
+            seed=seed,
+        )
+        model = quantize(
+            classifier,
+            all_but("head") if settings.quantize_dense else convolutions,
+            bits=bits,
+            per_channel=settings.per_channel,
+            narrow_range=settings.narrow,
+            init=settings.init,
+            grad_scale=settings.grad_scale,
+        )
+        _compile(model, settings)
+    finally:
+        keras.config.set_dtype_policy(previous)
+    return model
+
+
+def _compile(model: keras.Model, settings: TrainSettings) -> None:
+    optimizer = QuantizationOptimizer(
+        Adam(
+            settings.learning_rate,
+            epsilon=settings.adam_epsilon,
+            l2_penalty=settings.weight_decay,
+        ),
+        step_size_lr_multiplier=settings.step_size_lr_multiplier,
+        step_size_epsilon=settings.adam_epsilon,
+        averages=[SimpleMovingAverage(settings.sma_start)],
+    )
+    model.compile(
+        optimizer,
+        loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy"],
+        steps_per_execution=settings.steps_per_execution,
+        jit_compile=False,
+    )
+    model.optimizer.build(model.trainable_variables)
+
+
+class ModelPool:
+    """Hands out the model of a phase, and the one of the phase before again where that fits.
+
+    Building and tracing a model takes half a minute; phases that follow each other often differ
+    in the values of its variables only. Whoever takes a model restores its full state.
+
+    Args:
+        settings: of the runs.
+        num_classes: number of logits.
+        seed: of the head and of dropout.
+    """
+
+    def __init__(self, settings: TrainSettings, num_classes: int, seed: int) -> None:
+        self._settings = settings
+        self._num_classes = num_classes
+        self._seed = seed
+        self._model: keras.Model | None = None
+        self._bits: int | None = None
+
+    def get(self, bits: int | None, mode: str = "off") -> keras.Model:
+        """A model whose wrappers have `bits` and are in `mode`; its state is anybody's.
+
+        Args:
+            bits: bit width of the codes; None if the phase does not quantize.
+            mode: mode of the wrappers at the beginning of the phase.
+        """
+        if self._model is None or (bits is not None and bits != self._bits):
+            # The functions of the model before would stay alive in Keras' global state.
+            self._model = None
+            keras.backend.clear_session()
+            gc.collect()
+            self._bits = bits or _UNUSED_BITS
+            self._model = build_training_model(
+                self._settings, self._num_classes, bits=self._bits, seed=self._seed
+            )
+        wrappers = quantize_wrappers(self._model)
+        if any(wrapper.mode != mode for wrapper in wrappers):
+            for wrapper in wrappers:
+                wrapper.set_mode(mode)
+            rebuild_functions(self._model)
+        return self._model

@@ -1,0 +1,93 @@
+"""Choosing the step whose weights count (method, section 1.4).
+
+Three rules, applied to the evaluations of one run and one kind of weights:
+
+    source_validation   highest accuracy on the source domains' validation parts (headline)
+    last                the last step
+    oracle              highest accuracy on the target's "out" part; looks at the target, and is
+                        only ever reported under this name
+
+The first of equal steps wins. Of a quantized model only quantized steps are candidates; the
+released code lets float steps before step K compete, which `include_float` reproduces.
+"""
+
+from collections.abc import Iterable, Sequence
+
+import keras
+import numpy as np
+
+from qtdog_tf.training.evaluation import OUT, Evaluation
+
+SOURCE_VALIDATION, LAST, ORACLE = "source_validation", "last", "oracle"
+RULES = (SOURCE_VALIDATION, LAST, ORACLE)
+
+
+def candidates(
+    evaluations: Iterable[Evaluation], weights: str, *, quantized: bool, include_float: bool = False
+) -> list[Evaluation]:
+    """The evaluations that a rule may choose from, by step.
+
+    Args:
+        evaluations: all evaluations of a run.
+        weights: "raw" or "sma".
+        quantized: whether the run is one of a quantized model.
+        include_float: keep steps before quantization as candidates (released code).
+    """
+    mine = [e for e in evaluations if e.weights == weights]
+    if quantized and not include_float:
+        mine = [e for e in mine if e.quantized]
+    return sorted(mine, key=lambda e: e.step)
+
+
+def select(choices: Sequence[Evaluation], rule: str) -> Evaluation:
+    """The evaluation that `rule` chooses.
+
+    Args:
+        choices: what `candidates` returned.
+        rule: one of `RULES`.
+
+    Raises:
+        ValueError: if there is nothing to choose from, or for an unknown rule.
+    """
+    if not choices:
+        raise ValueError("no evaluation to select from")
+    if rule == LAST:
+        return choices[-1]
+    if rule == SOURCE_VALIDATION:
+        return max(choices, key=lambda e: e.source_accuracy)
+    if rule == ORACLE:
+        return max(choices, key=lambda e: e.target_accuracy(OUT))
+    raise ValueError(f"selection rule must be one of {RULES}, received {rule!r}")
+
+
+class KeepSelected:
+    """Listener of `DomainEvaluation` that keeps the weights that source validation selects.
+
+    Args:
+        weights: "raw" or "sma", the kind of weights to watch.
+        quantized: whether the run is one of a quantized model: float steps are passed over.
+        include_float: let float steps compete all the same (released code).
+    """
+
+    def __init__(self, weights: str, *, quantized: bool, include_float: bool = False) -> None:
+        self.weights = weights
+        self.quantized = quantized
+        self.include_float = include_float
+        self.evaluation: Evaluation | None = None
+        self.values: list[np.ndarray] = []
+
+    def __call__(self, evaluation: Evaluation, model: keras.Model) -> None:
+        """Takes the model's weights if this evaluation is the best so far."""
+        mine = candidates(
+            [evaluation],
+            self.weights,
+            quantized=self.quantized,
+            include_float=self.include_float,
+        )
+        if not mine:
+            return
+        # Strictly greater: the first of equal steps wins, as in `select`.
+        if self.evaluation and evaluation.source_accuracy <= self.evaluation.source_accuracy:
+            return
+        self.evaluation = evaluation
+        self.values = model.get_weights()

@@ -1,0 +1,131 @@
+"""Everything that decides the outcome of a training run, except its target, trial and variant."""
+
+import dataclasses
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.quantization import lsq
+from qtdog_tf.settings import Settings, setting
+
+MIXED_PRECISION = ("none", "bfloat16", "float16")
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSettings(Settings):
+    """Settings of a training run; each is a flag of `tools/train.py`.
+
+    Raises:
+        UserError: for a value that is not allowed, naming the setting.
+    """
+
+    data: str = setting(
+        "emoji_styles",
+        "Where the images are: a folder root/<domain>/<class>/<image>, 'emoji_styles' (embedded), "
+        "or 'tfds:<name>'.",
+    )
+    holdout: float = setting(
+        0.2,
+        "Fraction of each domain set aside: validation in source domains (DomainBed: 0.2).",
+        at_least=0.01,
+        at_most=0.9,
+    )
+    split_by: str = setting(
+        "",
+        "Regular expression on file names whose first group (or whole match) names what must not "
+        "be split: all images of one group fall on the same side in every domain.",
+    )
+    image_size: int = setting(224, "Height and width of the images, pixels.", at_least=8)
+    images_per_domain: int = setting(
+        32, "Images of each source domain in a batch (paper: 32).", at_least=1
+    )
+    cache_mb: int = setting(
+        2048, "Keep the image files in memory if they take at most this many MB.", at_least=0
+    )
+    backbone: str = setting(
+        "efficientnet_lite0",
+        "efficientnet_lite0, resnet18, resnet50 (torchvision v1.5), tiny, or applications/<Name> "
+        "of keras.applications.",
+    )
+    weights: str = setting(
+        "imagenet", "Initial weights of the backbone: imagenet, none, or the path of a file."
+    )
+    freeze_batch_norm: bool = setting(
+        True, "Keep BatchNorm's mean and variance as they are; gamma and beta learn (paper)."
+    )
+    dropout: float = setting(
+        0.0, "Dropout rate on the features (paper: 0).", at_least=0.0, at_most=0.95
+    )
+    mixed_precision: str = setting(
+        "none",
+        "Compute in this type; quantizer, BatchNorm and loss stay float32.",
+        choices=MIXED_PRECISION,
+    )
+    steps: int = setting(5001, "Optimizer updates in all (paper: 5001).", at_least=1)
+    quantize_step: int = setting(
+        2000, "Step K at whose beginning quantization starts (paper: 2000).", at_least=0
+    )
+    eval_every: int = setting(
+        300, "Evaluate after step 0, n, 2n, ... and the last (paper: 300).", at_least=1
+    )
+    learning_rate: float = setting(5e-5, "Learning rate of Adam, constant (paper).", at_least=0.0)
+    weight_decay: float = setting(
+        0.0, "L2 penalty on the weights, never on step sizes (paper: 0).", at_least=0.0
+    )
+    adam_epsilon: float = setting(1e-8, "Epsilon of Adam, as in PyTorch (paper).", at_least=0.0)
+    step_size_lr_multiplier: float = setting(
+        1.0, "Learning rate of the step sizes, as a multiple of learning_rate.", at_least=0.0
+    )
+    per_channel: bool = setting(True, "One step size per output channel (paper), or one per layer.")
+    quantize_dense: bool = setting(
+        False, "Quantize dense layers too, except the classifier head (for transformers)."
+    )
+    init: str = setting(
+        "mean",
+        "First step sizes: mean: 2*mean|w|/sqrt(Q_P) (paper); max: max|w|/Q_P.",
+        choices=lsq.INIT_RULES,
+    )
+    grad_scale: str = setting(
+        "tensor",
+        "Scale of the step sizes' gradients: by the size of the whole tensor (released code), of "
+        "the channel, or none.",
+        choices=lsq.GRAD_SCALE_RULES,
+    )
+    narrow_range: str = setting(
+        "auto",
+        "Drop the lowest code: auto (at 8 bits only), always (needed for int4 files), never.",
+        choices=("auto", "always", "never"),
+    )
+    sma_start: int = setting(
+        100, "Step from which the simple moving average is kept (EoA: 100).", at_least=1
+    )
+    select_from_float: bool = setting(
+        False,
+        "Let source validation choose a step before quantization for a quantized model, as the "
+        "released code does. The paper's rule, and the default, is not to.",
+    )
+    seed: int = setting(
+        0, "Seed of batches, augmentation, head and dropout. The split has trial_seeds."
+    )
+    deterministic: bool = setting(
+        True, "Repeat runs bit for bit on one machine (free on CPUs, slower on GPUs)."
+    )
+    steps_per_execution: int = setting(
+        1, "Steps that Keras runs between callbacks; must divide quantize_step.", at_least=1
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.quantize_step >= self.steps:
+            raise UserError(
+                f"quantize_step ({self.quantize_step}) must be below steps ({self.steps}), or "
+                "nothing would be quantized"
+            )
+        if self.quantize_step % self.steps_per_execution:
+            raise UserError(
+                f"steps_per_execution ({self.steps_per_execution}) must divide quantize_step "
+                f"({self.quantize_step}), since callbacks act between executions"
+            )
+
+    @property
+    def narrow(self) -> bool | None:
+        """`narrow_range` as the quantizer takes it."""
+        return {"auto": None, "always": True, "never": False}[self.narrow_range]

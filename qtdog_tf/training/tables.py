@@ -1,0 +1,111 @@
+"""Tables of finished runs: one row a run, or one a variant with its mean and standard error."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+
+from qtdog_tf.tables import format_table
+
+Summary = dict[str, Any]
+
+SELECTED_SMA = "sma/source_validation"
+SELECTED = "raw/source_validation"
+LAST_SMA = "sma/last"
+LAST = "raw/last"
+ORACLE_SMA = "sma/oracle"
+
+
+def percent(value: float | None) -> str:
+    """An accuracy from 0 to 1 as percent with one decimal; "-" for none."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def run_table(summaries: Sequence[Summary]) -> str:
+    """A table with one row a run: its target accuracy under every selection rule, and its size."""
+    header = ["target", "trial", "variant", "bits", "size MB", "step", "source val."]
+    header += ["SMA sel.", "selected", "SMA last", "last", "SMA oracle", "new objects"]
+    rows = []
+    for summary in summaries:
+        headline = summary["rows"][SELECTED_SMA]
+        accuracies = [
+            percent(summary["rows"].get(key, {}).get("target_in"))
+            for key in (SELECTED_SMA, SELECTED, LAST_SMA, LAST, ORACLE_SMA)
+        ]
+        rows.append(
+            [
+                "+".join(summary["targets"]) or "none",
+                str(summary["trial_seed"]),
+                summary["variant"]["name"],
+                str(summary["variant"]["bits"]),
+                f"{summary['bytes'] / 1e6:.2f}",
+                str(headline["step"]),
+                percent(headline["source_accuracy"]),
+                *accuracies,
+                percent(headline.get("target_out")),
+            ]
+        )
+    return format_table(header, rows) + "\n" + RUN_LEGEND
+
+
+RUN_LEGEND = """\
+Accuracies in %. step, source val. (mean over source domains) and new objects (the target's held
+out part) are those of the headline, SMA sel.: the moving average of the weights, at the step that
+source validation selects. The other columns are the accuracy on the target's "in" part: selected
+(weights as trained), last step, and oracle (chosen by looking at the target; no fair result)."""
+
+
+def standard_error(values: Sequence[float]) -> float:
+    """Population standard deviation over the root of the count, as DomainBed reports it."""
+    return float(np.std(values) / np.sqrt(len(values)))
+
+
+def mean_over_trials(
+    summaries: Iterable[Summary], row: str, key: str
+) -> dict[str, dict[str, list[float]]]:
+    """Values by variant and target, one a trial.
+
+    Args:
+        summaries: of finished runs.
+        row: "sma/source_validation" for example.
+        key: "target_in" for example.
+
+    Returns:
+        {variant: {target: [values]}}; runs that lack the value are left out.
+    """
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for summary in summaries:
+        value = summary["rows"].get(row, {}).get(key)
+        if value is not None:
+            target = "+".join(summary["targets"])
+            values[summary["variant"]["name"]][target].append(value)
+    return values
+
+
+def trial_table(summaries: Sequence[Summary], row: str, key: str = "target_in") -> str:
+    """Mean and standard error over trials, by variant (rows) and target domain (columns).
+
+    The average column is taken per trial first, and its error is over trials.
+    """
+    values = mean_over_trials(summaries, row, key)
+    targets = sorted({target for by_target in values.values() for target in by_target})
+    rows = []
+    for variant, by_target in values.items():
+        cells = [_mean_and_error(by_target.get(target, [])) for target in targets]
+        counts = {len(by_target.get(target, [])) for target in targets}
+        average = "incomplete"
+        if len(counts) == 1:
+            per_trial = np.mean([by_target[target] for target in targets], axis=0)
+            average = _mean_and_error(list(per_trial))
+        runs = sum(len(trials) for trials in by_target.values())
+        rows.append([variant, *cells, average, str(runs)])
+    return format_table(["variant", *targets, "average", "runs"], rows)
+
+
+def _mean_and_error(values: Sequence[float]) -> str:
+    if not values:
+        return "-"
+    if len(values) == 1:
+        return percent(values[0])
+    return f"{percent(float(np.mean(values)))} +- {percent(standard_error(values))}"

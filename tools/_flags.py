@@ -1,0 +1,46 @@
+"""Absl flags made from settings classes, so that a default is written once."""
+
+import dataclasses
+from typing import Any, TypeVar
+
+from absl import flags
+
+from qtdog_tf.settings import Settings
+
+T = TypeVar("T", bound=Settings)
+
+
+def define_flags(*classes: type[Settings]) -> None:
+    """Defines one flag for each field of the settings classes, with its default and help."""
+    for cls in classes:
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            _define(field)
+
+
+def _define(field: dataclasses.Field) -> None:
+    meta = field.metadata
+    if meta["choices"] is not None:
+        flags.DEFINE_enum(field.name, field.default, list(meta["choices"]), meta["help"])
+        return
+    define = {
+        bool: flags.DEFINE_bool,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        str: flags.DEFINE_string,
+        tuple: flags.DEFINE_list,
+    }[type(field.default)]
+    default: Any = list(field.default) if isinstance(field.default, tuple) else field.default
+    define(field.name, default, meta["help"])
+
+
+def settings_from_flags(cls: type[T]) -> T:
+    """An instance of a settings class with the values of the flags.
+
+    Raises:
+        UserError: if a value is not allowed.
+    """
+    values: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+        value = flags.FLAGS[field.name].value
+        values[field.name] = tuple(value) if isinstance(field.default, tuple) else value
+    return cls(**values)

@@ -1,0 +1,53 @@
+"""How every program here starts and how it fails: one sentence instead of a traceback."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from absl import app
+
+from qtdog_tf.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def run_tool(main: Callable[[list[str]], None]) -> None:
+    """Runs `main` under absl; expected failures become one sentence on stderr.
+
+    Args:
+        main: the program, called with the positional arguments (the program's name first).
+    """
+
+    def guarded(argv: list[str]) -> None:
+        try:
+            main(argv)
+        except UserError as error:
+            fail(str(error))
+        except KeyboardInterrupt:
+            print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+            sys.exit(EXIT_INTERRUPTED)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+                raise
+            where = f" at {error.filename}" if error.filename else ""
+            fail(f"cannot write{where}: {os.strerror(error.errno)}; free or choose another folder")
+
+    app.run(guarded)
+
+
+def fail(sentence: str) -> None:
+    """Prints `error: <sentence>` on stderr and exits with code 2."""
+    print(f"error: {sentence}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def refuse_arguments(argv: list[str]) -> None:
+    """Refuses positional arguments, which are usually a flag that lost its dashes.
+
+    Raises:
+        UserError: if there are any.
+    """
+    if len(argv) > 1:
+        raise UserError(f"unexpected argument {argv[1]!r}: every setting is a --flag=value")

@@ -1,0 +1,107 @@
+r"""Fine-tunes a pretrained network on source domains, quantizes it from step K on, and tests it on
+domains that it has never seen.
+
+  One held-out domain, the paper's method beside plain ERM:
+    python -m tools.train --data=photos --target_domains=night --variants=erm,qtdog7 --output=runs/a
+
+  Leave each domain out in turn, three splits:
+    python -m tools.train --data=photos --target_domains=all --trial_seeds=0,1,2 --output=runs/b
+
+  The product, trained on every domain:
+    python -m tools.train --data=photos --target_domains=none --output=runs/c
+
+The same command goes on with what an interrupted one left, and prints the table of what is
+finished. Settings may stand in a file: --flagfile=configs/quickstart.flags.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from qtdog_tf.data import open_domains
+from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.errors import UserError
+from qtdog_tf.runs import claim_folder, versions
+from qtdog_tf.training.progress import PhaseProgress
+from qtdog_tf.training.roles import Roles, plan_roles
+from qtdog_tf.training.settings import TrainSettings
+from qtdog_tf.training.tables import SELECTED_SMA, run_table, trial_table
+from qtdog_tf.training.trial import Trial
+from qtdog_tf.training.variants import Variant, parse_variants
+from tools._flags import define_flags, settings_from_flags
+from tools._main import refuse_arguments, run_tool
+
+FLAGS = flags.FLAGS
+define_flags(TrainSettings)
+flags.DEFINE_string("output", None, "Folder for the runs; made if it is not there.", required=True)
+flags.DEFINE_list(
+    "target_domains",
+    "all",
+    "Domains to hold out together; or all: each in turn; or none: train on every domain.",
+)
+flags.DEFINE_list("source_domains", "", "Domains to train on. Default: all that are no target.")
+flags.DEFINE_list("trial_seeds", "0", "Splits to train with, one run each (paper: 0,1,2).")
+flags.DEFINE_list(
+    "variants",
+    "qtdog7",
+    "What happens from quantize_step on, several from one float phase: erm, qtdog<bits>, "
+    "frozen<bits> (released code), frozen_float (control).",
+)
+
+
+def main(argv: list[str]) -> None:
+    """Trains what is missing and prints the table."""
+    refuse_arguments(argv)
+    settings = settings_from_flags(TrainSettings)
+    variants = parse_variants(tuple(FLAGS.variants))
+    trial_seeds = parse_trial_seeds(FLAGS.trial_seeds)
+    domain_set = open_domains(settings.data)
+    roles = plan_roles(domain_set.names, FLAGS.target_domains, FLAGS.source_domains)
+    output = Path(FLAGS.output)
+    claim_folder(output, "settings.json", vars(settings), versions=versions())
+    summaries = run_plan(settings, domain_set, roles, trial_seeds, variants, output)
+    print(run_table(summaries))
+    if len(trial_seeds) * len(roles) > 1 and roles[0].targets:
+        print(f"\nTarget accuracy in %, {SELECTED_SMA}, mean and standard error over trials")
+        print(trial_table(summaries, SELECTED_SMA))
+
+
+def parse_trial_seeds(texts: list[str]) -> list[int]:
+    """The trial seeds as integers.
+
+    Raises:
+        UserError: if one is not a whole number of at least 0.
+    """
+    for text in texts:
+        if not text.strip().isdecimal():
+            raise UserError(f"trial_seeds must be whole numbers such as 0,1,2; received {text!r}")
+    return [int(text) for text in texts]
+
+
+def run_plan(
+    settings: TrainSettings,
+    domain_set: DomainSet,
+    roles: list[Roles],
+    trial_seeds: list[int],
+    variants: tuple[Variant, ...],
+    output: Path,
+) -> list[dict]:
+    """Runs every trial of the plan in turn; returns the summaries of all runs."""
+    tail = settings.steps - settings.quantize_step
+    trial_steps = settings.quantize_step + tail * len(variants)
+    progress = PhaseProgress(trial_steps * len(roles) * len(trial_seeds))
+    summaries = []
+    for trial_seed in trial_seeds:
+        for role in roles:
+            trial = Trial(settings, domain_set, role, trial_seed, output, progress)
+            missing = sum(not trial.is_finished(variant) for variant in variants)
+            progress.skip(trial_steps if not missing else (len(variants) - missing) * tail)
+            summaries += trial.run(variants)
+    print(f"results of {len(summaries)} runs are in {output}", file=sys.stderr)
+    return json.loads(json.dumps(summaries))
+
+
+if __name__ == "__main__":
+    run_tool(main)
