@@ -4,19 +4,20 @@ Start with `build_backbone`.
 """
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import keras
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.models import efficientnet_lite
+from qtdog_tf.models import efficientnet_lite, resnet
 from qtdog_tf.models.seeding import seeded_initializers
 from qtdog_tf.models.tiny import tiny
 from qtdog_tf.models.torch_layout import load_torch_tensors
-from qtdog_tf.models.torch_legacy import read_legacy_checkpoint
+from qtdog_tf.models.weights_file import read_tensors
 
 Weights = str | Path | None
-BACKBONES = ("efficientnet_lite0", "tiny")
+BACKBONES = ("efficientnet_lite0", "resnet18", "resnet50", "tiny")
 
 
 def build_backbone(
@@ -63,7 +64,7 @@ def _efficientnet_lite0(image_size: int, weights: Weights, freeze_batch_norm: bo
         path = efficientnet_lite.packaged_weights() if weights == "imagenet" else Path(weights)
         load_torch_tensors(
             model,
-            read_legacy_checkpoint(path),
+            read_tensors(path),
             efficientnet_lite.torch_names(),
             source=str(path),
             ignore=("_fc.weight", "_fc.bias"),
@@ -71,7 +72,31 @@ def _efficientnet_lite0(image_size: int, weights: Weights, freeze_batch_norm: bo
     return model
 
 
+def _resnet(name: str, image_size: int, weights: Weights, freeze_batch_norm: bool) -> keras.Model:
+    if weights == "imagenet":
+        raise UserError(
+            f"ImageNet weights of {name} are not shipped: hand in weights=<path> of a .safetensors "
+            f"file from timm, or of torchvision's {_TORCHVISION[name]} (IMAGENET1K_V1, the "
+            "paper's) after `python -m tools.convert_weights`"
+        )
+    model = resnet.resnet(name, image_size, freeze_batch_norm=freeze_batch_norm)
+    if weights is not None:
+        load_torch_tensors(
+            model,
+            read_tensors(weights),
+            resnet.torch_names(model),
+            source=str(weights),
+            ignore=("fc.weight", "fc.bias"),
+        )
+    return model
+
+
+_TORCHVISION = {"resnet18": "resnet18-f37072fd.pth", "resnet50": "resnet50-0676ba61.pth"}
+
+
 _BUILDERS: dict[str, Callable[[int, Weights, bool], keras.Model]] = {
     "efficientnet_lite0": _efficientnet_lite0,
+    "resnet18": partial(_resnet, "resnet18"),
+    "resnet50": partial(_resnet, "resnet50"),
     "tiny": _tiny,
 }
