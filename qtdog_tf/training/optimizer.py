@@ -39,6 +39,8 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         model.compile(QuantizationOptimizer(keras.optimizers.Adam(1e-4)), loss=...)
     """
 
+    built: bool
+
     def __init__(
         self,
         optimizer: keras.optimizers.Optimizer | None = None,

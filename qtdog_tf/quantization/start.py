@@ -1,0 +1,50 @@
+"""The start of quantization: switching a wrapped model over in the middle of training."""
+
+import keras
+
+from qtdog_tf.quantization.wrapper import check_mode, quantize_wrappers
+
+
+def start_quantization(model: keras.Model, mode: str = "train") -> None:
+    """Initialises the step sizes from the present weights and switches every wrapper to `mode`.
+
+    Optimizer slots, BatchNorm state and iteration count stay as they are. The train, test and
+    predict functions are made anew: without that, the float graph would go on silently. The same
+    holds for whatever else was traced before, a `tf.function` of the caller or another model that
+    shares the layers: trace it again (for a model, `rebuild_functions`). Nothing happens if
+    every wrapper is in `mode` already and that is one without quantization.
+
+    Args:
+        model: a model out of `quantize_apply`.
+        mode: "train", "frozen", "off" or "frozen_float", see `QuantizeWrapper`.
+
+    Raises:
+        ValueError: for an unknown mode, or a model without a wrapped layer.
+    """
+    check_mode(mode)
+    wrappers = quantize_wrappers(model)
+    if not wrappers:
+        raise ValueError(
+            f"model {model.name!r} has no quantizable layer: pass it through quantize_apply first"
+        )
+    if all(wrapper.mode == mode for wrapper in wrappers) and mode in ("off", "frozen_float"):
+        return
+    for wrapper in wrappers:
+        wrapper.set_mode(mode)
+        if wrapper.quantizes:
+            wrapper.initialize_step_sizes()
+    rebuild_functions(model)
+
+
+def rebuild_functions(model: keras.Model) -> None:
+    """Makes the functions that Keras traced for `model`, or for a model in it, anew."""
+    for part in model._flatten_layers(include_self=True, recursive=True):
+        if isinstance(part, keras.Model):
+            for name in ("train", "test", "predict"):
+                if getattr(part, f"{name}_function") is not None:
+                    getattr(part, f"make_{name}_function")(force=True)
+
+
+def is_quantized(model: keras.Model) -> bool:
+    """Whether any layer of the model runs on quantized weights now."""
+    return any(wrapper.quantizes for wrapper in quantize_wrappers(model))
