@@ -1,0 +1,12 @@
+"""Settings of the whole suite."""
+
+import os
+
+import hypothesis
+
+# TensorFlow reports its CPU features on every start. Errors still get through.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# The same examples in every run, however busy the machine: a failure is never a matter of luck.
+hypothesis.settings.register_profile("qtdog_tf", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("qtdog_tf")
