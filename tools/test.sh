@@ -26,10 +26,13 @@ fetch_buildifier() {
   folder=$(mktemp -d .venv/buildifier.XXXXXX)
   archive=$folder/bazel-buildifier-$BUILDIFIER.tgz
   machine=$(uname -sm | tr '[:upper:] ' '[:lower:]_' | sed 's/x86_64/amd64/; s/aarch64/arm64/')
-  npm pack --silent --pack-destination "$folder" "@bazel/buildifier@$BUILDIFIER" &>/dev/null &&
-    has_sha256 "$archive" "$BUILDIFIER_SHA256" &&
+  if npm pack --silent --fetch-retries=1 --pack-destination "$folder" \
+    "@bazel/buildifier@$BUILDIFIER" &>/dev/null; then
+    has_sha256 "$archive" "$BUILDIFIER_SHA256" ||
+      { echo "error: npm's buildifier $BUILDIFIER is not the pinned one: its hash differs" >&2 && exit 1; }
     tar -xzf "$archive" -C "$folder" "package/buildifier-$machine" &&
-    mv "$folder/package/buildifier-$machine" "$1"
+      mv "$folder/package/buildifier-$machine" "$1"
+  fi
   rm -r "$folder"
 }
 
