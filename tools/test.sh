@@ -28,8 +28,11 @@ fetch_buildifier() {
   machine=$(uname -sm | tr '[:upper:] ' '[:lower:]_' | sed 's/x86_64/amd64/; s/aarch64/arm64/')
   if npm pack --silent --fetch-retries=1 --pack-destination "$folder" \
     "@bazel/buildifier@$BUILDIFIER" &>/dev/null; then
-    has_sha256 "$archive" "$BUILDIFIER_SHA256" ||
-      { echo "error: npm's buildifier $BUILDIFIER is not the pinned one: its hash differs" >&2 && exit 1; }
+    if ! has_sha256 "$archive" "$BUILDIFIER_SHA256"; then
+      rm -r "$folder"
+      echo "error: npm's buildifier $BUILDIFIER is not the pinned one: its hash differs" >&2
+      exit 1
+    fi
     tar -xzf "$archive" -C "$folder" "package/buildifier-$machine" &&
       mv "$folder/package/buildifier-$machine" "$1"
   fi
