@@ -11,12 +11,14 @@ import keras
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import efficientnet_lite, resnet
+from qtdog_tf.models.applications import PREFIX, application
 from qtdog_tf.models.seeding import seeded_initializers
 from qtdog_tf.models.tiny import tiny
 from qtdog_tf.models.torch_layout import load_torch_tensors
 from qtdog_tf.models.weights_file import read_tensors
 
 Weights = str | Path | None
+MIN_SIZE = 8
 BACKBONES = ("efficientnet_lite0", "resnet18", "resnet50", "tiny")
 
 
@@ -31,7 +33,7 @@ def build_backbone(
     """Builds a network without classifier that takes raw pixels.
 
     Args:
-        name: one of `BACKBONES`.
+        name: one of `BACKBONES`, or "applications/<Name>" for a network of `keras.applications`.
         image_size: height and width of the images in pixels.
         weights: "imagenet", the path of a weights file, or None for random ones.
         freeze_batch_norm: whether batch norm keeps its statistics in training (gamma and beta
@@ -39,16 +41,29 @@ def build_backbone(
         seed: of the random weights.
 
     Returns:
-        A flat functional model from 'image' (float32 [S, S, 3], pixels 0..255) to pooled features
-        [D]. Convolutions are plain Keras layers, activations layers of their own.
+        A functional model from 'image' (float32 [S, S, 3], pixels 0..255) to pooled features [D].
+        Those of `BACKBONES` are flat, with convolutions without bias as plain Keras layers, and
+        activations as layers of their own.
 
     Raises:
         UserError: if the name is unknown, the size too small, or the weights are not to be had or
             of another architecture.
     """
-    if name not in BACKBONES:
-        raise UserError(f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}")
+    if name not in BACKBONES and not name.startswith(PREFIX):
+        raise UserError(
+            f"unknown backbone {name!r}; choose one of {', '.join(BACKBONES)}, or {PREFIX}<Name> "
+            "with a network of keras.applications, e.g. applications/MobileNetV2"
+        )
+    if image_size < MIN_SIZE:
+        raise UserError(f"image_size must be at least {MIN_SIZE} pixels, not {image_size}")
     with seeded_initializers(seed, "backbone"):
+        if name.startswith(PREFIX):
+            return application(
+                name.removeprefix(PREFIX),
+                image_size,
+                weights=weights,
+                freeze_batch_norm=freeze_batch_norm,
+            )
         return _BUILDERS[name](image_size, weights, freeze_batch_norm)
 
 
