@@ -15,14 +15,13 @@ import keras
 from qtdog_tf.errors import UserError
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
+from qtdog_tf.quantization.rebuild import copy_layer, rebuild, remember_float_reason
 from qtdog_tf.quantization.wrapper import QuantizeWrapper
 
 QUANTIZABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
 
 # A rule looks at a layer and returns why it stays float, or None to have it quantized.
 LayerRule = Callable[[keras.layers.Layer], str | None]
-
-_FLOAT_REASON = "_qtdog_tf_float_reason"
 
 
 def convolutions(layer: keras.layers.Layer) -> str | None:
@@ -39,14 +38,6 @@ def all_but(*names: str) -> LayerRule:
         return "named as an exception" if layer.name in names else None
 
     return rule
-
-
-def float_reason(layer: keras.layers.Layer) -> str | None:
-    """What the rule said when `quantize_annotate` left `layer` float.
-
-    None if it was never asked, or if the model comes out of a file, which does not keep it.
-    """
-    return getattr(layer, _FLOAT_REASON, None)
 
 
 def channel_axes(layer: keras.layers.Layer) -> tuple[int, ...]:
@@ -156,17 +147,17 @@ def quantize_annotate(
 
     def mark(layer: keras.layers.Layer) -> keras.layers.Layer:
         nonlocal marked
-        copy = _copy_layer(layer)
+        copy = copy_layer(layer)
         if not isinstance(layer, QUANTIZABLE):
             return copy
         reason = rule(layer)
         if reason is not None:
-            setattr(copy, _FLOAT_REASON, reason)
+            remember_float_reason(copy, reason)
             return copy
         marked += 1
         return quantize_annotate_layer(copy, **quantizer)
 
-    annotated = _rebuild(model, mark)
+    annotated = rebuild(model, mark)
     if not marked:
         raise UserError(f"model {model.name!r} has no layer that the rule lets quantize")
     return annotated
@@ -190,13 +181,13 @@ def quantize_apply(model: keras.Model) -> keras.Model:
 
     def wrap(layer: keras.layers.Layer) -> keras.layers.Layer:
         nonlocal applied
-        copy = _copy_layer(layer)
+        copy = copy_layer(layer)
         if not isinstance(copy, QuantizeAnnotate):
             return copy
         applied += 1
         return QuantizeWrapper(copy.layer, copy.quantize_config)
 
-    wrapped = _rebuild(model, wrap)
+    wrapped = rebuild(model, wrap)
     if not applied:
         raise UserError(f"model {model.name!r} has no annotated layer: run quantize_annotate first")
     return wrapped
@@ -205,71 +196,3 @@ def quantize_apply(model: keras.Model) -> keras.Model:
 def quantize(model: keras.Model, rule: LayerRule = convolutions, **quantizer: Any) -> keras.Model:
     """`quantize_annotate` and `quantize_apply` in one call; see there for arguments and errors."""
     return quantize_apply(quantize_annotate(model, rule, **quantizer))
-
-
-def _copy_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
-    """A layer (or an operation, the other node of a functional model) of the same settings."""
-    try:
-        copy = layer.__class__.from_config(layer.get_config())
-    except (TypeError, NotImplementedError) as error:
-        raise UserError(
-            f"layer {layer.name!r} ({type(layer).__name__}) cannot be copied: its get_config must "
-            "return the arguments of its constructor"
-        ) from error
-    reason = float_reason(layer)
-    if reason is not None:
-        setattr(copy, _FLOAT_REASON, reason)
-    return copy
-
-
-def _rebuild(
-    model: keras.Model, change: Callable[[keras.layers.Layer], keras.layers.Layer]
-) -> keras.Model:
-    """A copy of `model` with each layer replaced by `change(layer)`, its variables copied."""
-    if not isinstance(model, keras.Model):
-        raise UserError(
-            f"a Keras 3 model is needed, received a {type(model).__module__}."
-            f"{type(model).__name__}; for a tf_keras model use TFMOT with WeightQuantizeConfig"
-        )
-    if not isinstance(model, keras.Function | keras.Sequential):
-        raise UserError(
-            f"model {model.name!r} is a subclass of keras.Model, whose layers cannot be reached: "
-            "build it with the functional or sequential API"
-        )
-    pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
-
-    def remember(layer: keras.layers.Layer) -> keras.layers.Layer:
-        new = change(layer)
-        pairs.append((layer, new))
-        return new
-
-    copy = keras.models.clone_model(model, clone_function=remember, recursive=True)
-    if type(copy) is not type(model):
-        raise UserError(
-            f"model {model.name!r} is a {type(model).__name__}, a class whose own methods its copy "
-            f"would lose: quantize a plain functional model and give it to {type(model).__name__}"
-        )
-    for old, new in pairs:
-        if not isinstance(old, keras.layers.Layer):
-            continue  # A functional model has operations (`x + y`) among its layers.
-        if type(old) is not type(new):
-            old, new = _bare(old), _bare(new)
-        _copy_variables(old, new)
-    return copy
-
-
-def _bare(layer: keras.layers.Layer) -> keras.layers.Layer:
-    while isinstance(layer, QuantizeAnnotate | QuantizeWrapper):
-        layer = layer.layer
-    return layer
-
-
-def _copy_variables(source: keras.layers.Layer, target: keras.layers.Layer) -> None:
-    """Copies weights, their trainable flags, and the state of random seeds."""
-    for old, new in zip(source.variables, target.variables, strict=True):
-        new.assign(old)
-        new.trainable = old.trainable
-    for layer in target._flatten_layers(include_self=True, recursive=True):
-        # `Normalization` computes with what it derived from its weights when it was built.
-        if hasattr(layer, "finalize_state"):
-            layer.finalize_state()
