@@ -1,35 +1,53 @@
 """Domains of images: listing, splits, decoding, augmentation, batches, integrity check.
 
-Start from `open_domains`, then `split_domains`, then `training_batches`. Names are imported when
-they are first used, so that what needs no TensorFlow does not wait for it.
+Start from `open_domains`, then `split_domains`, then `training_batches`.
 """
 
-from importlib import import_module
+from qtdog_tf.data.augment import domainbed_augment, resize_squash
+from qtdog_tf.data.contact_sheet import write_contact_sheet
+from qtdog_tf.data.decode import decode_image
+from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.embedded import emoji_styles_root
+from qtdog_tf.data.folders import read_folder
+from qtdog_tf.data.image_check import find_unreadable
+from qtdog_tf.data.integrity import IntegrityReport, check_domains
+from qtdog_tf.data.pipeline import (
+    CachePlan,
+    evaluation_batches,
+    plan_cache,
+    training_batches,
+    without_domains,
+)
+from qtdog_tf.data.sources import open_domains
+from qtdog_tf.data.splits import (
+    Split,
+    split_domains,
+    split_fingerprint,
+    split_indices,
+    split_seed,
+)
 
-_MODULE_OF = {
-    "DomainSet": "domains",
-    "Domain": "domains",
-    "read_folder": "folders",
-    "emoji_styles_root": "embedded",
-    "open_domains": "sources",
-    "Split": "splits",
-    "split_domains": "splits",
-    "split_fingerprint": "splits",
-    "split_indices": "splits",
-    "split_seed": "splits",
-    "decode_image": "decode",
-    "domainbed_augment": "augment",
-    "resize_squash": "augment",
-    "evaluation_batches": "pipeline",
-    "plan_cache": "pipeline",
-    "training_batches": "pipeline",
-    "without_domains": "pipeline",
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str) -> object:
-    if name not in _MODULE_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+__all__ = [
+    "CachePlan",
+    "Domain",
+    "DomainSet",
+    "IntegrityReport",
+    "Split",
+    "check_domains",
+    "decode_image",
+    "domainbed_augment",
+    "emoji_styles_root",
+    "evaluation_batches",
+    "find_unreadable",
+    "open_domains",
+    "plan_cache",
+    "read_folder",
+    "resize_squash",
+    "split_domains",
+    "split_fingerprint",
+    "split_indices",
+    "split_seed",
+    "training_batches",
+    "without_domains",
+    "write_contact_sheet",
+]

@@ -12,7 +12,7 @@ _LUMA = (19595.0, 38470.0, 7471.0)
 
 
 def luma(image: tf.Tensor) -> tf.Tensor:
-    """Returns the brightness that PIL's `convert("L")` gives: float32 [h, w, 1], whole, 0 to 255."""
+    """Returns what PIL's `convert("L")` gives: float32 [h, w, 1], whole numbers, 0 to 255."""
     # All sums are whole numbers below 2^24, so float32 is exact, and much faster than int32.
     weighted = tf.tensordot(tf.cast(image, tf.float32), tf.constant(_LUMA, shape=[3, 1]), axes=1)
     return tf.floor((weighted + 0x8000) / 0x10000)

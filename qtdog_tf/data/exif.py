@@ -8,11 +8,11 @@ side. The orientation is tag 0x0112 of the TIFF directory in the JPEG's segment 
 import tensorflow as tf
 
 UPRIGHT = 1
+# A segment starts with FF, a marker, and two bytes of length; EXIF with these at bytes 0, 1, 4, ...
+_EXIF_PLACES = (0, 1, 4, 5, 6, 7, 8, 9)
+_EXIF_BYTES = (0xFF, 0xE1, *b"Exif\0\0")
+_START_OF_SCAN = 0xDA
 _ORIENTATION_TAG = 0x0112
-_APP1 = 0xFFE1
-_START_OF_SCAN = 0xFFDA
-_EXIF_HEADER = (0x4578, 0x6966, 0x0000)  # "Exif\0\0" as three 16-bit numbers
-_LITTLE_ENDIAN = 0x4949  # "II"
 _ENTRY_BYTES = 12
 # Cameras write the segment first. Looking no further bounds the work on a hostile file.
 _SEARCHED_BYTES = 1 << 17
@@ -28,9 +28,10 @@ def read_orientation(contents: tf.Tensor) -> tf.Tensor:
         int32 scalar, 1 to 8; 1 (upright) if the file states none or cannot be understood.
     """
     data = tf.io.decode_raw(tf.strings.substr(contents, 0, _SEARCHED_BYTES), tf.uint8)
-    data = tf.cast(data, tf.int32)
-    tiff = _find_tiff(data)
-    return tf.cond(tiff > 0, lambda: _orientation_in_tiff(data, tiff), lambda: UPRIGHT)
+    # Reading behind the end finds this zero.
+    data = tf.concat([tf.cast(data, tf.int32), [0]], axis=0)
+    segment = _find_exif(data)
+    return tf.cond(segment > 0, lambda: _orientation_in_tiff(data, segment + 10), lambda: UPRIGHT)
 
 
 def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
@@ -43,60 +44,69 @@ def apply_orientation(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     Returns:
         The upright image: [h, w, c] for 1 to 4, [w, h, c] for 5 to 8.
     """
-    flips_rows = tf.reduce_any(orientation == [3, 4, 7, 6])
-    flips_columns = tf.reduce_any(orientation == [2, 3, 7, 8])
-    image = tf.cond(flips_rows, lambda: tf.reverse(image, [0]), lambda: image)
-    image = tf.cond(flips_columns, lambda: tf.reverse(image, [1]), lambda: image)
-    return tf.cond(orientation >= 5, lambda: tf.transpose(image, [1, 0, 2]), lambda: image)
+    return tf.cond(orientation == UPRIGHT, lambda: image, lambda: _turn(image, orientation))
 
 
-def _find_tiff(data: tf.Tensor) -> tf.Tensor:
-    """Returns where the TIFF directory of the EXIF segment starts, or 0 if there is none."""
+def _turn(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
+    """Picks the pixels of the upright image one by one.
+
+    A gather, since oneDNN complains on stderr about each transposition of uint8.
+    """
+    height, width = tf.unstack(tf.shape(image)[:2])
+    rows, columns = tf.range(height), tf.range(width)
+    rows = tf.where(tf.reduce_any(orientation == [3, 4, 6, 7]), height - 1 - rows, rows)
+    columns = tf.where(tf.reduce_any(orientation == [2, 3, 7, 8]), width - 1 - columns, columns)
+    pixels = tf.cond(
+        orientation >= 5,
+        lambda: width * rows[tf.newaxis, :] + columns[:, tf.newaxis],
+        lambda: width * rows[:, tf.newaxis] + columns[tf.newaxis, :],
+    )
+    return tf.gather(tf.reshape(image, [height * width, image.shape[2]]), pixels)
+
+
+def _find_exif(data: tf.Tensor) -> tf.Tensor:
+    """Returns where the EXIF segment starts, or 0 if there is none."""
+
+    def is_exif(position: tf.Tensor) -> tf.Tensor:
+        return tf.reduce_all(_bytes(data, position, _EXIF_PLACES) == _EXIF_BYTES)
 
     def is_another_segment(position: tf.Tensor) -> tf.Tensor:
-        marker = _u16(data, position, little_endian=False)
-        is_exif = marker == _APP1
-        for index, number in enumerate(_EXIF_HEADER):
-            is_exif &= _u16(data, position + 4 + 2 * index, little_endian=False) == number
-        return (marker > 0xFF00) & (marker != _START_OF_SCAN) & ~is_exif
+        start = _bytes(data, position, (0, 1))
+        is_segment = (start[0] == 0xFF) & (start[1] != _START_OF_SCAN)
+        return is_segment & ~is_exif(position)
 
     def next_segment(position: tf.Tensor) -> tuple[tf.Tensor]:
         # A length below 2 is invalid; taking it as 2 moves on in any case.
-        length = tf.maximum(_u16(data, position + 2, little_endian=False), 2)
-        return (position + 2 + length,)
+        return (position + 2 + tf.maximum(_u16(_bytes(data, position, (2, 3))), 2),)
 
     (position,) = tf.while_loop(is_another_segment, next_segment, (tf.constant(2),))
-    is_exif = _u16(data, position, little_endian=False) == _APP1
-    return tf.where(is_exif, position + 10, 0)
+    return tf.where(is_exif(position), position, 0)
 
 
 def _orientation_in_tiff(data: tf.Tensor, tiff: tf.Tensor) -> tf.Tensor:
-    little = _u16(data, tiff, little_endian=True) == _LITTLE_ENDIAN
-    low, high = tf.cond(
-        little,
-        lambda: (_u16(data, tiff + 4, True), _u16(data, tiff + 6, True)),
-        lambda: (_u16(data, tiff + 6, False), _u16(data, tiff + 4, False)),
-    )
-    # An offset that does not fit 16 bits would lie outside the segment, which has at most 64 KiB.
-    directory = tiff + low
-    size = tf.size(data)
-    count = tf.where(high == 0, _u16(data, directory, little), 0)
-    count = tf.clip_by_value(count, 0, tf.maximum(size - directory - 2, 0) // _ENTRY_BYTES)
-    entries = directory + 2 + _ENTRY_BYTES * tf.range(count)
-    values = tf.boolean_mask(
-        _u16(data, entries + 8, little), _u16(data, entries, little) == _ORIENTATION_TAG
-    )
-    value = tf.concat([values, [UPRIGHT]], axis=0)[0]
+    header = _bytes(data, tiff, range(8))
+    little_endian = header[0] == ord("I")
+    offset = header[4:8]
+    offset = tf.where(little_endian, offset[::-1], offset)
+    directory = tiff + _u16(offset[2:])
+    # An offset above 16 bits would lie outside the segment, which has at most 64 KiB.
+    count = tf.where(_u16(offset[:2]) == 0, _u16(_bytes(data, directory, (0, 1)), little_endian), 0)
+    available = tf.maximum(tf.size(data) - 1 - (directory + 2), 0) // _ENTRY_BYTES
+    starts = directory + 2 + _ENTRY_BYTES * tf.range(tf.minimum(count, available))
+    tags = _u16(_bytes(data, starts[:, tf.newaxis], (0, 1)), little_endian)
+    values = _u16(_bytes(data, starts[:, tf.newaxis], (8, 9)), little_endian)
+    found = tf.boolean_mask(values, tags == _ORIENTATION_TAG)
+    value = tf.concat([found, [UPRIGHT]], axis=0)[0]
     return tf.where((value >= 1) & (value <= 8), value, UPRIGHT)
 
 
-def _u16(data: tf.Tensor, position: tf.Tensor, little_endian: tf.Tensor | bool) -> tf.Tensor:
-    """Reads 16-bit numbers at any positions; bytes behind the end are 0."""
-    first, second = _byte(data, position), _byte(data, position + 1)
-    return tf.where(little_endian, first + 256 * second, 256 * first + second)
+def _bytes(data: tf.Tensor, position: tf.Tensor, offsets: tuple[int, ...] | range) -> tf.Tensor:
+    """Reads bytes at offsets from any positions; behind the end they are 0."""
+    return tf.gather(data, tf.minimum(position + tf.constant(list(offsets)), tf.size(data) - 1))
 
 
-def _byte(data: tf.Tensor, position: tf.Tensor) -> tf.Tensor:
-    inside = position < tf.size(data)
-    padded = tf.concat([data, [0]], axis=0)
-    return tf.where(inside, tf.gather(padded, tf.minimum(position, tf.size(data))), 0)
+def _u16(pair: tf.Tensor, little_endian: tf.Tensor | bool = False) -> tf.Tensor:
+    """Joins the last axis, two bytes, to a 16-bit number."""
+    return tf.where(
+        little_endian, pair[..., 0] + 256 * pair[..., 1], 256 * pair[..., 0] + pair[..., 1]
+    )

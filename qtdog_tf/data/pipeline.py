@@ -244,7 +244,8 @@ def _fold(seed: Sequence[int] | tf.Tensor, *numbers: tf.Tensor | int) -> tf.Tens
 def _check_batch(source_domains: Sequence[str], images_per_domain: int, replicas: int) -> None:
     if not source_domains or len(set(source_domains)) < len(source_domains):
         raise UserError(
-            f"source domains are {', '.join(source_domains) or 'none'}; name at least one, each once"
+            f"source domains are {', '.join(source_domains) or 'none'}; "
+            "name at least one, each once"
         )
     if images_per_domain < 1 or replicas < 1 or images_per_domain % replicas:
         raise UserError(

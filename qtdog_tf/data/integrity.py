@@ -1,0 +1,152 @@
+"""Finds what is wrong with the images before training finds out at step 4,000.
+
+Start from `check_domains`; `print(report)` shows the table of counts and all findings, and
+`report.raise_errors()` stops a program.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from qtdog_tf.data import findings
+from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.image_check import ImageState, inspect_images
+from qtdog_tf.errors import UserError
+
+
+@dataclass(frozen=True, eq=False)
+class IntegrityReport:
+    """What the check found.
+
+    Attributes:
+        title: name of the data set.
+        domains: names of the domains that were checked.
+        classes: names of the classes.
+        counts: int64 [classes, domains], number of images, unreadable ones included.
+        unreadable: the images that cannot be read, with the reason of each.
+        duplicates: groups of images that show the same picture, pixel by pixel.
+        errors: sentences; training makes no sense before these are put right.
+        warnings: sentences; training is possible.
+    """
+
+    title: str
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    counts: np.ndarray
+    unreadable: tuple[ImageState, ...]
+    duplicates: tuple[tuple[str, ...], ...]
+    errors: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+    def table(self) -> str:
+        """Returns the number of images of each class (row) and domain (column) as text."""
+        head = ["class", *self.domains, "all"]
+        rows = [
+            [name, *row, row.sum()] for name, row in zip(self.classes, self.counts, strict=True)
+        ]
+        total = self.counts.sum(axis=0)
+        cells = [head, *rows, ["all", *total, total.sum()]]
+        texts = [[c if isinstance(c, str) else f"{c:,}" for c in row] for row in cells]
+        widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+        lines = [
+            "  ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])])
+            for row in texts
+        ]
+        rule = "-" * len(lines[0])
+        return "\n".join([lines[0], rule, *lines[1:-1], rule, lines[-1]])
+
+    def __str__(self) -> str:
+        size = f"{len(self.domains)} domains, {len(self.classes)} classes"
+        found = [f"error: {e}" for e in self.errors] + [f"warning: {w}" for w in self.warnings]
+        title = f"{self.title}: {size}, {self.counts.sum():,} images"
+        return "\n".join([title, "", self.table(), "", *(found or ["no errors, no warnings"])])
+
+    def with_errors(self, errors: Sequence[str]) -> "IntegrityReport":
+        """Returns this report with further errors, each listed once."""
+        return replace(self, errors=tuple(dict.fromkeys([*self.errors, *errors])))
+
+    def raise_errors(self) -> None:
+        """Does nothing if there are no errors.
+
+        Raises:
+            UserError: with all errors.
+        """
+        if self.errors:
+            raise UserError(f"{self.title} cannot be used: " + "; ".join(self.errors))
+
+
+def check_domains(
+    domain_set: DomainSet,
+    source_domains: Sequence[str] | None = None,
+    target_domains: Sequence[str] | None = None,
+    *,
+    open_images: bool = True,
+    threads: int | None = None,
+) -> IntegrityReport:
+    """Checks names, counts, and every image of the domains.
+
+    Args:
+        domain_set: the domains.
+        source_domains: domains to train on; all but the targets by default.
+        target_domains: domains held out, which then must not hold classes that no source has. By
+            default no domain is a target.
+        open_images: whether to decode every image, to find unreadable ones and duplicates; about a
+            millisecond of one core for each small image.
+        threads: how many images at once; the number of CPU cores by default.
+
+    Returns:
+        The report. Errors: fewer than two domains, a domain or a class without images, a class that
+        a target has and no source, images that cannot be read. Warnings: a class missing from some
+        domain, duplicates inside or across domains or classes, files that are left out.
+
+    Raises:
+        UserError: if a domain does not exist.
+    """
+    targets = tuple(target_domains or ())
+    sources = tuple(source_domains or (n for n in domain_set.names if n not in targets))
+    chosen = sorted({domain_set.env_index(name) for name in (*sources, *targets)})
+    domains = [domain_set.domains[index] for index in chosen]
+    names = tuple(domain.name for domain in domains)
+    classes = domain_set.classes
+    counts = np.stack([np.bincount(d.labels, minlength=len(classes)) for d in domains], axis=1)
+
+    paths = [path for domain in domains for path in domain.paths] if open_images else []
+    states = tuple(inspect_images(paths, threads))
+    unreadable = tuple(state for state in states if state.problem)
+    duplicates = _equal_pictures(states)
+    return IntegrityReport(
+        title=domain_set.name,
+        domains=names,
+        classes=classes,
+        counts=counts,
+        unreadable=unreadable,
+        duplicates=duplicates,
+        errors=(
+            *findings.too_few(names, counts),
+            *findings.unknown_to_sources(sources, targets, names, classes, counts),
+            *findings.unreadable_images(unreadable),
+        ),
+        warnings=(
+            *findings.missing_classes(names, classes, counts),
+            *findings.duplicates(duplicates, _owners(domains, classes)),
+            *findings.left_out(domain_set.root, names),
+        ),
+    )
+
+
+def _equal_pictures(states: Sequence[ImageState]) -> tuple[tuple[str, ...], ...]:
+    paths_of = defaultdict(list)
+    for state in states:
+        if not state.problem:
+            paths_of[state.digest].append(state.path)
+    return tuple(tuple(paths) for paths in paths_of.values() if len(paths) > 1)
+
+
+def _owners(domains: Sequence[Domain], classes: Sequence[str]) -> dict[str, tuple[str, str]]:
+    return {
+        path: (domain.name, classes[label])
+        for domain in domains
+        for path, label in zip(domain.paths, domain.labels, strict=True)
+    }

@@ -1,0 +1,63 @@
+r"""Checks a data set before training and draws a contact sheet of it.
+
+    python -m tools.check_data --data=photos --target_domains=night
+
+prints the number of images of each class and domain and everything that is wrong with them, and
+writes a picture with images of each class as testing and training see them. The exit code is 2 if
+there are errors, which training would refuse too, and 0 if there are at most warnings.
+"""
+
+import sys
+
+from absl import flags
+
+from qtdog_tf.data import check_domains, open_domains, write_contact_sheet
+from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.data.integrity import IntegrityReport
+from qtdog_tf.training.roles import plan_roles
+from tools._main import EXIT_USER_ERROR, refuse_arguments, run_tool
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "data",
+    "emoji_styles",
+    "emoji_styles (inside the package), a folder of <domain>/<class>/<image>, or "
+    "tfds:<name>[:<data_dir>] of TensorFlow Datasets.",
+)
+flags.DEFINE_list(
+    "target_domains",
+    "all",
+    "Domains to hold out together, which must not have classes that no other domain has; or all: "
+    "each in turn; or none.",
+)
+flags.DEFINE_string("output", "contact_sheet.png", "The picture to write; empty writes none.")
+flags.DEFINE_integer("image_size", 64, "Edge of the images in the picture, pixels.", 8, 512)
+flags.DEFINE_integer("seed", 0, "Chooses the images in the picture and their augmentation.", 0)
+
+
+def main(argv: list[str]) -> None:
+    """Prints the report, writes the picture, exits with 2 if there are errors."""
+    refuse_arguments(argv)
+    domain_set = open_domains(FLAGS.data)
+    print(f"opening {len(domain_set):,} images of {domain_set.name} ...", file=sys.stderr)
+    report = check_roles(domain_set, FLAGS.target_domains)
+    print(report)
+    if FLAGS.output:
+        write_contact_sheet(domain_set, FLAGS.output, image_size=FLAGS.image_size, seed=FLAGS.seed)
+        print(f"\nimages of each class: {FLAGS.output}")
+    if report.errors:
+        sys.exit(EXIT_USER_ERROR)
+
+
+def check_roles(domain_set: DomainSet, target_domains: list[str]) -> IntegrityReport:
+    """Checks the images once, and the classes for every choice of targets."""
+    roles = plan_roles(domain_set.names, target_domains) if len(domain_set.names) > 1 else []
+    report = check_domains(domain_set)
+    for role in roles:
+        names_only = check_domains(domain_set, role.sources, role.targets, open_images=False)
+        report = report.with_errors(names_only.errors)
+    return report
+
+
+if __name__ == "__main__":
+    run_tool(main)
