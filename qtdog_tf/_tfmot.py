@@ -1,4 +1,4 @@
-"""TFMOT's two abstract classes, imported without side effects.
+"""TFMOT's abstract classes for quantization, imported without side effects.
 
 Importing `tensorflow_model_optimization` sets `TF_USE_LEGACY_KERAS=1`, and if nobody has touched
 `tf.keras` before, it turns `tf.keras` into the legacy `tf_keras` for the whole process. Code that
@@ -8,6 +8,7 @@ variable is restored afterwards.
 
 import os
 import warnings
+from typing import Any
 
 import keras  # noqa: F401  # Keras 3 has to be there before TensorFlow resolves `tf.keras`.
 import tensorflow as tf
@@ -15,7 +16,7 @@ import tensorflow as tf
 _LEGACY_SWITCH = "TF_USE_LEGACY_KERAS"
 
 
-def _import_abstract_classes() -> tuple[type, type]:
+def _import_modules() -> tuple[Any, ...]:
     before = os.environ.get(_LEGACY_SWITCH)
     # TensorFlow decides at the first attribute access, and only once, which Keras it shows.
     # It is spelled with getattr because this is the one place that may touch it.
@@ -26,6 +27,9 @@ def _import_abstract_classes() -> tuple[type, type]:
             warnings.simplefilter("ignore", DeprecationWarning)
             from tensorflow_model_optimization.python.core.quantization.keras import (
                 quantize_config,
+                quantize_layout_transform,
+                quantize_registry,
+                quantize_scheme,
                 quantizers,
             )
     finally:
@@ -33,7 +37,19 @@ def _import_abstract_classes() -> tuple[type, type]:
             os.environ.pop(_LEGACY_SWITCH, None)
         else:
             os.environ[_LEGACY_SWITCH] = before
-    return quantizers.Quantizer, quantize_config.QuantizeConfig
+    return (
+        quantizers,
+        quantize_config,
+        quantize_scheme,
+        quantize_layout_transform,
+        quantize_registry,
+    )
 
 
-Quantizer, QuantizeConfig = _import_abstract_classes()
+_quantizers, _config, _scheme, _layout, _registry = _import_modules()
+
+Quantizer = _quantizers.Quantizer
+QuantizeConfig = _config.QuantizeConfig
+QuantizeScheme = _scheme.QuantizeScheme
+QuantizeLayoutTransform = _layout.QuantizeLayoutTransform
+QuantizeRegistry = _registry.QuantizeRegistry

@@ -55,6 +55,7 @@ class WeightQuantizeConfig(QuantizeConfig):
 
     def set_quantize_activations(self, layer: Any, quantize_activations: list[Any]) -> None:
         """Nothing to set."""
+        return  # AutoGraph cannot convert a function that is only a docstring.
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         """None: the method quantizes weights only."""
