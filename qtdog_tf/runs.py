@@ -24,8 +24,8 @@ from typing import Any
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json, write_json, write_text
+from qtdog_tf.records import Evaluation
 from qtdog_tf.settings import difference
-from qtdog_tf.training.evaluation import Evaluation
 
 _PACKAGES = ("qtdog-tf", "tensorflow", "keras", "tensorflow-model-optimization", "numpy")
 

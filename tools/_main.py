@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Callable
 
-from absl import app
+from absl import app, logging
 
 from qtdog_tf.errors import UserError
 
@@ -34,6 +34,7 @@ def run_tool(main: Callable[[list[str]], None]) -> None:
             where = f" at {error.filename}" if error.filename else ""
             fail(f"cannot write{where}: {os.strerror(error.errno)}; free or choose another folder")
 
+    logging.set_verbosity(logging.WARNING)
     app.run(guarded)
 
 

@@ -1,5 +1,4 @@
-r"""Fine-tunes a pretrained network on source domains, quantizes it from step K on, and tests it on
-domains that it has never seen.
+"""Trains on source domains, quantizes from step K on, tests on domains never seen.
 
   One held-out domain, the paper's method beside plain ERM:
     python -m tools.train --data=photos --target_domains=night --variants=erm,qtdog7 --output=runs/a

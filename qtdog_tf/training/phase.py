@@ -17,8 +17,9 @@ from qtdog_tf.data import training_batches, without_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.splits import Split
 from qtdog_tf.files import read_arrays, write_arrays, write_text
+from qtdog_tf.records import Evaluation
 from qtdog_tf.runs import ResultsLog
-from qtdog_tf.training.evaluation import DomainEvaluation, Evaluation
+from qtdog_tf.training.evaluation import DomainEvaluation
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.state import State, capture_state
 

@@ -49,8 +49,9 @@ class PhaseProgress:
         if self.enabled and remaining > 0:
             rate = (time.monotonic() - self._began) / self._trained
             minutes = remaining * rate / 60
+            done = f"{self._done} of {self.total_steps} steps"
             print(
-                f"plan: {self._done} of {self.total_steps} steps done, about {minutes:.0f} min to go",
+                f"plan: {done} done, about {minutes:.0f} min to go",
                 file=sys.stderr,
                 flush=True,
             )

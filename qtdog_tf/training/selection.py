@@ -7,8 +7,9 @@ Three rules, applied to the evaluations of one run and one kind of weights:
     oracle              highest accuracy on the target's "out" part; looks at the target, and is
                         only ever reported under this name
 
-The first of equal steps wins. Of a quantized model only quantized steps are candidates; the
-released code lets float steps before step K compete, which `include_float` reproduces.
+The first of equal steps wins. A run that changes its ways at step K is selected among its own
+steps, from K on; the released code lets the float steps before compete, and so may report a float
+model as a quantized one (`from_step=0` reproduces that).
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,26 +17,23 @@ from collections.abc import Iterable, Sequence
 import keras
 import numpy as np
 
-from qtdog_tf.training.evaluation import OUT, Evaluation
+from qtdog_tf.records import OUT, Evaluation
 
 SOURCE_VALIDATION, LAST, ORACLE = "source_validation", "last", "oracle"
 RULES = (SOURCE_VALIDATION, LAST, ORACLE)
 
 
 def candidates(
-    evaluations: Iterable[Evaluation], weights: str, *, quantized: bool, include_float: bool = False
+    evaluations: Iterable[Evaluation], weights: str, from_step: int = 0
 ) -> list[Evaluation]:
     """The evaluations that a rule may choose from, by step.
 
     Args:
         evaluations: all evaluations of a run.
         weights: "raw" or "sma".
-        quantized: whether the run is one of a quantized model.
-        include_float: keep steps before quantization as candidates (released code).
+        from_step: the first step that counts: step K of a run that quantizes. Default 0.
     """
-    mine = [e for e in evaluations if e.weights == weights]
-    if quantized and not include_float:
-        mine = [e for e in mine if e.quantized]
+    mine = [e for e in evaluations if e.weights == weights and e.step >= from_step]
     return sorted(mine, key=lambda e: e.step)
 
 
@@ -65,26 +63,18 @@ class KeepSelected:
 
     Args:
         weights: "raw" or "sma", the kind of weights to watch.
-        quantized: whether the run is one of a quantized model: float steps are passed over.
-        include_float: let float steps compete all the same (released code).
+        from_step: the first step that counts, see `candidates`. Default 0.
     """
 
-    def __init__(self, weights: str, *, quantized: bool, include_float: bool = False) -> None:
+    def __init__(self, weights: str, from_step: int = 0) -> None:
         self.weights = weights
-        self.quantized = quantized
-        self.include_float = include_float
+        self.from_step = from_step
         self.evaluation: Evaluation | None = None
         self.values: list[np.ndarray] = []
 
     def __call__(self, evaluation: Evaluation, model: keras.Model) -> None:
         """Takes the model's weights if this evaluation is the best so far."""
-        mine = candidates(
-            [evaluation],
-            self.weights,
-            quantized=self.quantized,
-            include_float=self.include_float,
-        )
-        if not mine:
+        if not candidates([evaluation], self.weights, self.from_step):
             return
         # Strictly greater: the first of equal steps wins, as in `select`.
         if self.evaluation and evaluation.source_accuracy <= self.evaluation.source_accuracy:

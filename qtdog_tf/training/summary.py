@@ -5,23 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from qtdog_tf.training.evaluation import IN, OUT, RAW, SMA, Evaluation
-from qtdog_tf.training.selection import RULES, candidates, select
-from qtdog_tf.training.variants import Variant
-
-# The rows of a summary, headline first: the moving average, chosen on source validation.
-HEADLINE = "sma/source_validation"
+from qtdog_tf.records import IN, OUT, RAW, SMA, Evaluation
+from qtdog_tf.training.selection import ORACLE, RULES, candidates, select
 
 
-def summarize(
-    evaluations: Sequence[Evaluation], variant: Variant, *, include_float: bool = False
-) -> dict[str, Any]:
+def summarize(evaluations: Sequence[Evaluation], from_step: int = 0) -> dict[str, Any]:
     """What each rule selects, for the weights as trained and their moving average.
 
     Args:
         evaluations: of the whole run.
-        variant: of the run.
-        include_float: see `selection.candidates`.
+        from_step: the first step that counts, see `selection.candidates`.
 
     Returns:
         {"rows": {"<weights>/<rule>": {...}}}: step chosen, whether it is quantized, mean source
@@ -30,11 +23,9 @@ def summarize(
     """
     rows = {}
     for weights in (SMA, RAW):
-        choices = candidates(
-            evaluations, weights, quantized=variant.quantized, include_float=include_float
-        )
+        choices = candidates(evaluations, weights, from_step)
         for rule in RULES:
-            if rule == "oracle" and not choices[-1].target:
+            if rule == ORACLE and not choices[-1].target:
                 continue
             rows[f"{weights}/{rule}"] = _row(select(choices, rule))
     return {"rows": rows}
@@ -59,6 +50,3 @@ def _row(chosen: Evaluation) -> dict[str, Any]:
 def _all(parts: Any) -> float:
     scores = list(parts.values())
     return sum(s.accuracy * s.images for s in scores) / sum(s.images for s in scores)
-
-
-__all__ = ["HEADLINE", "RAW", "SMA", "summarize"]

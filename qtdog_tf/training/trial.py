@@ -4,44 +4,32 @@ Variants fork from one full state at step K, so each equals, bit for bit, the ru
 trained alone from step 0. That halves the cost of a comparison, and makes it a paired one.
 """
 
-import dataclasses
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
-from qtdog_tf.quantization.size import model_size
 
-from qtdog_tf.data import evaluation_batches, split_domains, split_fingerprint
+from qtdog_tf.data import split_domains, split_fingerprint
 from qtdog_tf.data.domains import DomainSet
-from qtdog_tf.files import read_json, replacing, write_json
+from qtdog_tf.errors import UserError
+from qtdog_tf.files import read_json, write_json, write_text
+from qtdog_tf.records import IN, OUT, RAW, SMA
 from qtdog_tf.runs import claim_folder
 from qtdog_tf.training.callbacks import LossLog, Progress, StartQuantization
-from qtdog_tf.training.evaluation import (
-    IN,
-    OUT,
-    RAW,
-    SMA,
-    SOURCE,
-    TARGET,
-    DomainEvaluation,
-    Evaluation,
-    Part,
-)
+from qtdog_tf.training.evaluation import DomainEvaluation, Part
+from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
 from qtdog_tf.training.model import ModelPool, derive_seed
+from qtdog_tf.training.parts import evaluation_parts
 from qtdog_tf.training.phase import Batches, Checkpoint, PhaseFolder
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.settings import TrainSettings
-from qtdog_tf.training.state import State, capture_state, restore_state, unwrap_optimizer
-from qtdog_tf.training.summary import summarize
+from qtdog_tf.training.state import State, restore_state, unwrap_optimizer
+from qtdog_tf.training.tensorboard import TensorBoardLog
 from qtdog_tf.training.variants import Variant
-
-MODEL_FILES = {RAW: ("selected.keras", "last.keras"), SMA: ("selected_sma.keras", "last_sma.keras")}
-EVALUATION_BATCH = 64
 
 
 class Trial:
@@ -98,39 +86,28 @@ class Trial:
 
     def run(self, variants: Sequence[Variant]) -> list[dict[str, Any]]:
         """Trains what is not finished yet; returns the summary of every variant, in order."""
-        if any(not self.is_finished(variant) for variant in variants):
-            float_state = self._float_phase(variants)
-            for variant in variants:
-                if not self.is_finished(variant):
-                    self._run_variant(variant, float_state)
-        return [read_json(self.folder / variant.name / "summary.json") for variant in variants]
+        missing = [variant for variant in variants if not self.is_finished(variant)]
+        if missing:
+            self._float_phase(missing)
+        for variant in missing:
+            self._run_variant(variant)
+        return [read_json(self.folder / variant.name / SUMMARY) for variant in variants]
 
     def is_finished(self, variant: Variant) -> bool:
         """Whether the variant's summary is there, which is written last."""
-        return (self.folder / variant.name / "summary.json").exists()
+        return (self.folder / variant.name / SUMMARY).exists()
 
     @property
     def parts(self) -> list[Part]:
         """What every evaluation looks at."""
         if self._parts is None:
-            chosen = [(name, SOURCE, OUT, False) for name in self.roles.sources]
-            chosen += [
-                (name, TARGET, split, False) for name in self.roles.targets for split in (IN, OUT)
-            ]
-            chosen += [(name, SOURCE, IN, True) for name in self.roles.sources]
-            self._parts = [self._part(*choice) for choice in chosen]
+            self._parts = evaluation_parts(
+                self.domain_set, self.splits, self.roles, self.settings.image_size
+            )
         return self._parts
 
-    def _part(self, name: str, role: str, split: str, last_only: bool) -> Part:
-        domain = self.domain_set.domain(name)
-        indices = self.splits[name].in_ if split == IN else self.splits[name].out
-        batches = evaluation_batches(
-            domain, indices, image_size=self.settings.image_size, batch_size=EVALUATION_BATCH
-        )
-        images = batches.map(lambda image, label: image)
-        return Part(name, role, split, images, domain.labels[np.asarray(indices)], last_only)
-
-    def _batches(self, start: int, stop: int) -> Any:
+    def batches(self, start: int, stop: int) -> Any:
+        """The training batches of steps `start` to `stop` - 1."""
         return Batches(
             self.domain_set,
             self.splits,
@@ -141,56 +118,55 @@ class Trial:
             self.settings.cache_mb,
         ).between(start, stop)
 
-    def _float_phase(self, variants: Sequence[Variant]) -> State:
-        """The full state at step K, trained now or read from its checkpoint."""
-        settings = self.settings
+    def _float_phase(self, variants: Sequence[Variant]) -> None:
+        """Trains to step K, unless its checkpoint says that this is done."""
         folder = PhaseFolder(self.folder / "float")
-        loaded = folder.load()
-        if loaded and loaded[0] == settings.quantize_step:
-            return loaded[1]
+        keepers = [KeepSelected(RAW), KeepSelected(SMA)]
+        start, state = folder.load(keepers) or (0, None)
+        if state is not None and start == self.settings.quantize_step:
+            return
         # With the bits of a variant, which then goes on with the same model.
-        bits = next((v.bits for v in variants if v.quantized), None)
-        model = self._models.get(bits)
-        start = 0
-        if loaded:
-            start, state = loaded
+        model = self._models.get(next((v.bits for v in variants if v.quantized), None))
+        if state is not None:
             restore_state(model, state)
         else:
             folder.cut_logs(0)
-        self._fit(model, folder, "float phase", start, settings.quantize_step, [], None)
-        folder.save(model, [])
-        return capture_state(model)
+        self._fit(model, folder, "float phase", start, self.settings.quantize_step, keepers)
+        folder.save(model, keepers)
 
-    def _run_variant(self, variant: Variant, float_state: State) -> None:
+    def _run_variant(self, variant: Variant) -> None:
         settings = self.settings
         folder = PhaseFolder(self.folder / variant.name)
-        keepers = [
-            KeepSelected(
-                weights, quantized=variant.quantized, include_float=settings.select_from_float
-            )
-            for weights in (RAW, SMA)
-        ]
+        from_step = 0 if variant.is_erm or settings.select_from_float else settings.quantize_step
+        keepers = [KeepSelected(RAW, from_step), KeepSelected(SMA, from_step)]
         bits = variant.bits if variant.quantized else None
         loaded = folder.load(keepers)
         if loaded:
             start, state = loaded
             model = self._models.get(bits, variant.mode)
-            restore_state(model, state)
             switch = None
         else:
-            start = settings.quantize_step
+            start, state = self._fork(folder, keepers if from_step == 0 else [])
             model = self._models.get(bits)
-            restore_state(model, float_state)
-            self._fork_logs(folder, keepers)
             switch = StartQuantization(settings.quantize_step, variant.mode)
+        restore_state(model, state)
         self._fit(model, folder, variant.name, start, settings.steps, keepers, switch)
-        self._finish(model, variant, folder, keepers)
+        save_models(model, keepers, folder.path)
+        identity = {"backbone": settings.backbone, "image_size": settings.image_size}
+        identity.update(self._data_identity())
+        write_summary(model, variant, identity, folder.results.read(), folder.path, from_step)
+        folder.checkpoint.unlink(missing_ok=True)
 
-    def _fork_logs(self, folder: PhaseFolder, keepers: Sequence[KeepSelected]) -> None:
+    def _fork(self, folder: PhaseFolder, keepers: Sequence[KeepSelected]) -> tuple[int, State]:
+        """Copies the logs of the float phase into a variant's folder; returns its full state."""
         shared = PhaseFolder(self.folder / "float")
+        loaded = shared.load(keepers)
+        if loaded is None:
+            raise UserError(f"{shared.checkpoint} is gone: run the same command again")
         folder.results.rewrite(shared.results.read())
         if shared.losses.exists():
-            folder.losses.write_bytes(shared.losses.read_bytes())
+            write_text(folder.losses, shared.losses.read_text(encoding="utf-8"))
+        return loaded
 
     def _fit(
         self,
@@ -200,7 +176,7 @@ class Trial:
         start: int,
         stop: int,
         keepers: Sequence[KeepSelected],
-        switch: StartQuantization | None,
+        switch: StartQuantization | None = None,
     ) -> None:
         if start >= stop:
             return
@@ -209,7 +185,11 @@ class Trial:
             self.parts,
             every=self.settings.eval_every,
             last_step=self.settings.steps - 1,
-            listeners=[lambda record, _: folder.results.append(record), *keepers],
+            listeners=[
+                lambda record, _: folder.results.append(record),
+                TensorBoardLog(folder.path / "tensorboard"),
+                *keepers,
+            ],
             average=unwrap_optimizer(model).averages[0],
         )
         with self.progress.phase(f"{self.folder.name} {name}", start, stop) as bar:
@@ -221,49 +201,10 @@ class Trial:
                 Progress(bar),
             ]
             began = time.time()
-            model.fit(self._batches(start, stop), verbose=0, shuffle=False, callbacks=callbacks)
+            model.fit(self.batches(start, stop), verbose=0, shuffle=False, callbacks=callbacks)
             self._log_time(name, stop - start, time.time() - began)
 
     def _log_time(self, name: str, steps: int, seconds: float) -> None:
         path = self.folder / "times.json"
         times = read_json(path) if path.exists() else []
         write_json(path, [*times, {"phase": name, "steps": steps, "seconds": round(seconds, 1)}])
-
-    def _finish(
-        self,
-        model: keras.Model,
-        variant: Variant,
-        folder: PhaseFolder,
-        keepers: Sequence[KeepSelected],
-    ) -> None:
-        """Writes the models and, as the last thing, the summary."""
-        average = unwrap_optimizer(model).averages[0]
-        save_model(model, folder.path / MODEL_FILES[RAW][1])
-        with average.applied():
-            save_model(model, folder.path / MODEL_FILES[SMA][1])
-        for keeper in keepers:
-            model.set_weights(keeper.values)
-            save_model(model, folder.path / MODEL_FILES[keeper.weights][0])
-        size = model_size(model)
-        identity = {
-            "variant": dataclasses.asdict(variant),
-            "backbone": self.settings.backbone,
-            "image_size": self.settings.image_size,
-            **self._data_identity(),
-        }
-        write_json(folder.path / "run.json", identity)
-        evaluations: list[Evaluation] = folder.results.read()
-        summary = summarize(evaluations, variant, include_float=self.settings.select_from_float)
-        write_json(folder.path / "summary.json", {**identity, **summary, **size_entry(size)})
-        folder.checkpoint.unlink(missing_ok=True)
-
-
-def size_entry(size: Any) -> dict[str, Any]:
-    """The sizes of a model for its summary, bytes."""
-    return {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}
-
-
-def save_model(model: keras.Model, path: Path) -> None:
-    """Saves a model for inference as a `.keras` file, in one go, without its optimizer."""
-    with replacing(path) as temporary:
-        keras.Model(model.input, model.output, name=model.name).save(temporary)

@@ -26,6 +26,11 @@ class Variant:
     bits: int
 
     @property
+    def is_erm(self) -> bool:
+        """Whether nothing changes at step K."""
+        return self.mode == "off"
+
+    @property
     def quantized(self) -> bool:
         """Whether the weights are quantized from step K on."""
         return self.bits != FLOAT_BITS

@@ -1,0 +1,71 @@
+"""The end of a run: its models as `.keras` files, and its summary, written last."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+
+from qtdog_tf.files import replacing, write_json
+from qtdog_tf.quantization.size import model_size
+from qtdog_tf.records import RAW, SMA, Evaluation
+from qtdog_tf.training.selection import KeepSelected
+from qtdog_tf.training.state import unwrap_optimizer
+from qtdog_tf.training.summary import summarize
+from qtdog_tf.training.variants import Variant
+
+SELECTED_FILES = {RAW: "selected.keras", SMA: "selected_sma.keras"}
+LAST_FILES = {RAW: "last.keras", SMA: "last_sma.keras"}
+SUMMARY = "summary.json"
+
+
+def save_models(model: keras.Model, keepers: Sequence[KeepSelected], folder: Path) -> None:
+    """Saves the last and the selected weights, as trained and averaged; leaves the last in place.
+
+    Args:
+        model: at the end of training.
+        keepers: one for each kind of weights.
+        folder: where.
+    """
+    average = unwrap_optimizer(model).averages[0]
+    save_model(model, folder / LAST_FILES[RAW])
+    with average.applied():
+        save_model(model, folder / LAST_FILES[SMA])
+    last = model.get_weights()
+    for keeper in keepers:
+        model.set_weights(keeper.values)
+        save_model(model, folder / SELECTED_FILES[keeper.weights])
+    model.set_weights(last)
+
+
+def save_model(model: keras.Model, path: Path) -> None:
+    """Saves a model for inference as a `.keras` file, in one go, without its optimizer."""
+    with replacing(path) as temporary:
+        keras.Model(model.input, model.output, name=model.name).save(temporary)
+
+
+def write_summary(
+    model: keras.Model,
+    variant: Variant,
+    identity: dict[str, Any],
+    evaluations: Sequence[Evaluation],
+    folder: Path,
+    from_step: int,
+) -> None:
+    """Writes `run.json` (what a later program needs) and `summary.json` (the run is finished).
+
+    Args:
+        model: at the end of training; its size is recorded.
+        variant: of the run.
+        identity: backbone, classes, domains and the like, as plain values.
+        evaluations: of the whole run.
+        folder: where.
+        from_step: the first step that counts, see `selection.candidates`.
+    """
+    identity = {"variant": dataclasses.asdict(variant), **identity}
+    write_json(folder / "run.json", identity)
+    size = model_size(model)
+    summary = summarize(evaluations, from_step)
+    sizes = {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}
+    write_json(folder / SUMMARY, {**identity, **sizes, **summary})

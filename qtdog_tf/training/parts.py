@@ -1,0 +1,38 @@
+"""The parts of the data that evaluations look at."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from qtdog_tf.data import evaluation_batches
+from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.data.splits import Split
+from qtdog_tf.records import IN, OUT, SOURCE, TARGET
+from qtdog_tf.training.evaluation import Part
+from qtdog_tf.training.roles import Roles
+
+BATCH_SIZE = 64
+
+
+def evaluation_parts(
+    domain_set: DomainSet, splits: Mapping[str, Split], roles: Roles, image_size: int
+) -> list[Part]:
+    """Source validation, both parts of every target, and at the last step the training images.
+
+    Args:
+        domain_set: the data.
+        splits: by domain.
+        roles: sources and targets.
+        image_size: height and width, pixels.
+    """
+    chosen = [(name, SOURCE, OUT, False) for name in roles.sources]
+    chosen += [(name, TARGET, split, False) for name in roles.targets for split in (IN, OUT)]
+    chosen += [(name, SOURCE, IN, True) for name in roles.sources]
+    parts = []
+    for name, role, split, last_only in chosen:
+        domain = domain_set.domain(name)
+        indices = np.asarray(splits[name].in_ if split == IN else splits[name].out)
+        batches = evaluation_batches(domain, indices, image_size=image_size, batch_size=BATCH_SIZE)
+        images = batches.map(lambda image, _: image)
+        parts.append(Part(name, role, split, images, domain.labels[indices], last_only))
+    return parts

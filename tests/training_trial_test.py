@@ -1,0 +1,177 @@
+"""Forked, resumed and straight runs must be one and the same, bit for bit."""
+
+import contextlib
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from qtdog_tf.data import open_domains
+from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.errors import UserError
+from qtdog_tf.files import read_json
+from qtdog_tf.records import OUT, SOURCE
+from qtdog_tf.training.callbacks import StartQuantization
+from qtdog_tf.training.evaluation import DomainEvaluation, predict_logits, score
+from qtdog_tf.training.model import build_training_model
+from qtdog_tf.training.progress import PhaseProgress
+from qtdog_tf.training.roles import Roles
+from qtdog_tf.training.settings import TrainSettings
+from qtdog_tf.training.trial import Trial
+from qtdog_tf.training.variants import parse_variants
+from tests.small_data import make_small_data
+
+SETTINGS = TrainSettings(
+    data="small",
+    backbone="tiny",
+    weights="none",
+    image_size=16,
+    images_per_domain=4,
+    steps=13,
+    quantize_step=6,
+    eval_every=4,
+    learning_rate=1e-3,
+    sma_start=3,
+)
+ROLES = Roles(("flat", "gradient"), ("line",))
+VARIANTS = parse_variants(("erm", "qtdog5", "frozen7", "frozen_float"))
+MODELS = ("selected.keras", "selected_sma.keras", "last.keras", "last_sma.keras")
+
+
+@pytest.fixture(scope="module")
+def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
+    return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
+
+
+def make_trial(domain_set: DomainSet, output: Path) -> Trial:
+    return Trial(SETTINGS, domain_set, ROLES, 0, output, PhaseProgress(100, enabled=False))
+
+
+def weights_of(path: Path) -> list[np.ndarray]:
+    return keras.saving.load_model(path, compile=False).get_weights()
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    for name in ("results.jsonl", "summary.json", "run.json", "loss.csv"):
+        if (one / name).exists() or (other / name).exists():
+            assert (one / name).read_bytes() == (other / name).read_bytes(), name
+    for name in MODELS:
+        for a, b in zip(weights_of(one / name), weights_of(other / name), strict=True):
+            np.testing.assert_array_equal(a, b, err_msg=name)
+
+
+@pytest.fixture(scope="module")
+def finished(domain_set: DomainSet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    output = tmp_path_factory.mktemp("runs")
+    make_trial(domain_set, output).run(VARIANTS)
+    return output / "line-trial0"
+
+
+@pytest.mark.parametrize("name", ["erm", "qtdog5", "frozen7", "frozen_float"])
+def test_fork_equals_a_straight_fit(
+    domain_set: DomainSet, finished: Path, tmp_path: Path, name: str
+) -> None:
+    """A plain `fit` over all steps with the public callback gives the forked run's last weights."""
+    (variant,) = parse_variants((name,))
+    trial = make_trial(domain_set, tmp_path)
+    model = build_training_model(
+        SETTINGS,
+        len(trial.domain_set.classes),
+        bits=variant.bits if variant.quantized else 7,
+        seed=trial.seed,
+    )
+    model.fit(
+        trial.batches(0, SETTINGS.steps),
+        verbose=0,
+        shuffle=False,
+        callbacks=[StartQuantization(SETTINGS.quantize_step, variant.mode)],
+    )
+    forked = weights_of(finished / name / "last.keras")
+    for mine, theirs in zip(model.get_weights(), forked, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("stop_at", [2, 9])
+def test_interrupted_run_resumes_to_the_same_bits(
+    domain_set: DomainSet,
+    finished: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_at: int,
+) -> None:
+    original = DomainEvaluation.on_train_batch_end
+    calls = []
+
+    def interrupt(self, batch, logs=None):
+        original(self, batch, logs)
+        calls.append(batch)
+        if len(calls) == stop_at + 1:
+            raise KeyboardInterrupt
+
+    (variant,) = parse_variants(("qtdog5",))
+    monkeypatch.setattr(DomainEvaluation, "on_train_batch_end", interrupt)
+    with contextlib.suppress(KeyboardInterrupt):
+        make_trial(domain_set, tmp_path).run([variant])
+    assert not (tmp_path / "line-trial0" / "qtdog5" / "summary.json").exists()
+    monkeypatch.setattr(DomainEvaluation, "on_train_batch_end", original)
+    make_trial(domain_set, tmp_path).run([variant])
+    assert_same_run(tmp_path / "line-trial0" / "qtdog5", finished / "qtdog5")
+
+
+def test_variants_share_the_float_phase_and_part_afterwards(finished: Path) -> None:
+    logs = {v.name: (finished / v.name / "results.jsonl").read_text() for v in VARIANTS}
+    lines = {name: log.splitlines() for name, log in logs.items()}
+    # Two lines (weights as trained, average) an evaluation; steps 0 and 4 come before step 6.
+    assert len({tuple(all_lines[:4]) for all_lines in lines.values()}) == 1
+    assert len({tuple(all_lines[4:]) for all_lines in lines.values()}) == len(VARIANTS)
+
+
+def test_quantized_runs_select_quantized_steps_only(finished: Path) -> None:
+    rows = read_json(finished / "qtdog5" / "summary.json")["rows"]
+    assert all(row["quantized"] and row["step"] >= 6 for row in rows.values())
+
+
+def test_finished_runs_are_not_trained_again(
+    domain_set: DomainSet, finished: Path, tmp_path: Path
+) -> None:
+    before = {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()}
+    summaries = make_trial(domain_set, finished.parent).run(VARIANTS)
+    assert [s["variant"]["name"] for s in summaries] == [v.name for v in VARIANTS]
+    assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()} == before
+
+
+def test_damaged_checkpoint_is_refused(domain_set: DomainSet, tmp_path: Path) -> None:
+    (variant,) = parse_variants(("erm",))
+    trial = make_trial(domain_set, tmp_path)
+    folder = trial.folder / "float"
+    folder.mkdir()
+    (folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
+    with pytest.raises(UserError, match=r"checkpoint\.npz is truncated or damaged"):
+        trial.run([variant])
+
+
+def test_other_split_in_the_same_folder_is_refused(domain_set: DomainSet, finished: Path) -> None:
+    other = TrainSettings(**{**vars(SETTINGS), "holdout": 0.3})
+    with pytest.raises(UserError, match="other settings"):
+        Trial(other, domain_set, ROLES, 0, finished.parent, PhaseProgress(1, False))
+
+
+@pytest.mark.parametrize("name", ["erm", "qtdog5"])
+def test_saved_models_are_those_that_the_summary_reports(
+    domain_set: DomainSet, finished: Path, tmp_path: Path, name: str
+) -> None:
+    rows = read_json(finished / name / "summary.json")["rows"]
+    parts = [
+        p for p in make_trial(domain_set, tmp_path).parts if (p.role, p.split) == (SOURCE, OUT)
+    ]
+    files = {
+        "raw/source_validation": "selected.keras",
+        "sma/source_validation": "selected_sma.keras",
+        "raw/last": "last.keras",
+        "sma/last": "last_sma.keras",
+    }
+    for row, file in files.items():
+        model = keras.saving.load_model(finished / name / file, compile=False)
+        scores = [score(predict_logits(model, part.images), part.labels) for part in parts]
+        assert np.mean([s.accuracy for s in scores]) == rows[row]["source_accuracy"], row
