@@ -7,29 +7,52 @@ import dataclasses
 import math
 
 import keras
+import numpy as np
 
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.quantization.wrapper import quantize_wrappers
 
-_FLOAT_BYTES = 4
+FLOAT_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
 class ModelSize:
-    """Sizes of a model, bytes.
+    """What a model consists of, and its size.
 
     Attributes:
-        float_bytes: every weight in float32, without step sizes.
-        packed_bytes: codes at their bit width without padding, step sizes and the rest in float32.
+        weights: number of weights of the float model.
+        quantized_weights: how many of them are stored as codes.
+        code_bits: bits of all codes at their bit width, without padding.
+        step_sizes: number of step sizes, float32.
+        folded_weights: weights that disappear when BatchNorm is folded; 0 if it is not.
     """
 
-    float_bytes: int
-    packed_bytes: int
+    weights: int
+    quantized_weights: int = 0
+    code_bits: int = 0
+    step_sizes: int = 0
+    folded_weights: int = 0
+
+    @property
+    def float_bytes(self) -> int:
+        """Every weight in float32, BatchNorm not folded, without step sizes."""
+        return FLOAT_BYTES * self.weights
+
+    @property
+    def packed_bytes(self) -> int:
+        """Codes at their bit width; step sizes and all other weights in float32."""
+        others = self.weights - self.quantized_weights - self.folded_weights
+        return packed_bytes(self.code_bits) + FLOAT_BYTES * (self.step_sizes + others)
 
     @property
     def ratio(self) -> float:
         """How many times smaller than in float32."""
         return self.float_bytes / self.packed_bytes
+
+
+def packed_bytes(bits: int) -> int:
+    """Whole bytes that hold `bits` bits."""
+    return math.ceil(bits / 8)
 
 
 def model_size(model: keras.Model, *, fold_batch_norm: bool = False) -> ModelSize:
@@ -41,28 +64,55 @@ def model_size(model: keras.Model, *, fold_batch_norm: bool = False) -> ModelSiz
             folded into the convolution before it (its scale goes into the step size). The float
             size stays that of the model as it is.
     """
-    step_sizes = [v for v in model.variables if is_step_size(v)]
-    total = sum(math.prod(v.shape) for v in model.weights) - sum(
-        math.prod(v.shape) for v in step_sizes
-    )
-    code_bits = code_count = step_size_count = 0
-    for wrapper in quantize_wrappers(model):
-        if not wrapper.quantizes:
-            continue
-        for weight, quantizer, variables in wrapper.quantized_weights:
-            code_bits += math.prod(weight.shape) * quantizer.bits
-            code_count += math.prod(weight.shape)
-            step_size_count += sum(math.prod(v.shape) for v in variables.values())
-    floats = total - code_count + step_size_count
-    if fold_batch_norm:
-        floats -= sum(_folded_away(layer) for layer in model._flatten_layers(include_self=False))
+    quantized = [
+        (weight, quantizer, variables)
+        for wrapper in quantize_wrappers(model)
+        if wrapper.quantizes
+        for weight, quantizer, variables in wrapper.quantized_weights
+    ]
+    layers = model._flatten_layers(include_self=False) if fold_batch_norm else ()
     return ModelSize(
-        float_bytes=_FLOAT_BYTES * total,
-        packed_bytes=math.ceil(code_bits / 8) + _FLOAT_BYTES * floats,
+        weights=sum(_count(v) for v in model.weights if not is_step_size(v)),
+        quantized_weights=sum(_count(weight) for weight, _, _ in quantized),
+        code_bits=sum(_count(weight) * quantizer.bits for weight, quantizer, _ in quantized),
+        step_sizes=sum(_count(v) for _, _, variables in quantized for v in variables.values()),
+        folded_weights=sum(_folded_away(layer) for layer in layers),
     )
+
+
+def entropy_bits_per_weight(model: keras.Model) -> float:
+    """Bits a quantized weight that an ideal entropy coder needs, with one table of codes a layer.
+
+    Args:
+        model: a model with layers that quantize now.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    total = count = 0.0
+    for wrapper in quantize_wrappers(model):
+        if wrapper.quantizes:
+            for weight, quantizer, variables in wrapper.quantized_weights:
+                codes = quantizer.codes(weight, variables).numpy()
+                total += entropy(codes) * codes.size
+                count += codes.size
+    if not count:
+        raise ValueError(f"model {model.name!r} has no layer that quantizes now")
+    return total / count
+
+
+def entropy(codes: np.ndarray) -> float:
+    """Entropy of the values in an integer array, in bits each."""
+    _, counts = np.unique(codes, return_counts=True)
+    share = counts / codes.size
+    return float(-np.sum(share * np.log2(share)))
+
+
+def _count(variable: keras.Variable) -> int:
+    return math.prod(variable.shape)
 
 
 def _folded_away(layer: keras.layers.Layer) -> int:
     if not isinstance(layer, keras.layers.BatchNormalization):
         return 0
-    return sum(math.prod(v.shape) for v in layer.weights) - layer.weights[0].shape[0]
+    return sum(_count(v) for v in layer.weights) - layer.weights[0].shape[0]
