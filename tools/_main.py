@@ -12,6 +12,8 @@ from qtdog_tf.errors import UserError
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+
 
 def run_tool(main: Callable[[list[str]], None]) -> None:
     """Runs `main` under absl; expected failures become one sentence on stderr.
@@ -29,7 +31,7 @@ def run_tool(main: Callable[[list[str]], None]) -> None:
             print("\ninterrupted; the same command goes on from here", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
         except OSError as error:
-            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            if error.errno not in _CANNOT_WRITE:
                 raise
             where = f" at {error.filename}" if error.filename else ""
             fail(f"cannot write{where}: {os.strerror(error.errno)}; free or choose another folder")

@@ -11,9 +11,8 @@ import sys
 
 from absl import flags
 
-from qtdog_tf.data import check_domains, open_domains, write_contact_sheet
-from qtdog_tf.data.domains import DomainSet
-from qtdog_tf.data.integrity import IntegrityReport
+from qtdog_tf.data import open_domains, write_contact_sheet
+from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.roles import plan_roles
 from tools._main import EXIT_USER_ERROR, refuse_arguments, run_tool
 
@@ -40,23 +39,16 @@ def main(argv: list[str]) -> None:
     refuse_arguments(argv)
     domain_set = open_domains(FLAGS.data)
     print(f"opening {len(domain_set):,} images of {domain_set.name} ...", file=sys.stderr)
-    report = check_roles(domain_set, FLAGS.target_domains)
+    several = len(domain_set.names) > 1
+    report = check_roles(
+        domain_set, plan_roles(domain_set.names, FLAGS.target_domains) if several else []
+    )
     print(report)
     if FLAGS.output:
         write_contact_sheet(domain_set, FLAGS.output, image_size=FLAGS.image_size, seed=FLAGS.seed)
         print(f"\nimages of each class: {FLAGS.output}")
     if report.errors:
         sys.exit(EXIT_USER_ERROR)
-
-
-def check_roles(domain_set: DomainSet, target_domains: list[str]) -> IntegrityReport:
-    """Checks the images once, and the classes for every choice of targets."""
-    roles = plan_roles(domain_set.names, target_domains) if len(domain_set.names) > 1 else []
-    report = check_domains(domain_set)
-    for role in roles:
-        names_only = check_domains(domain_set, role.sources, role.targets, open_images=False)
-        report = report.with_errors(names_only.errors)
-    return report
 
 
 if __name__ == "__main__":

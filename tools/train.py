@@ -23,6 +23,7 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.runs import claim_folder, versions
+from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles, plan_roles
 from qtdog_tf.training.settings import TrainSettings
@@ -48,6 +49,9 @@ flags.DEFINE_list(
     "What happens from quantize_step on, several from one float phase: erm, qtdog<bits>, "
     "frozen<bits> (released code), frozen_float (control).",
 )
+flags.DEFINE_bool(
+    "check_data", True, "Open every image before training; see also python -m tools.check_data."
+)
 
 
 def main(argv: list[str]) -> None:
@@ -60,6 +64,11 @@ def main(argv: list[str]) -> None:
     roles = plan_roles(domain_set.names, FLAGS.target_domains, FLAGS.source_domains)
     output = Path(FLAGS.output)
     claim_folder(output, "settings.json", vars(settings), versions=versions())
+    if FLAGS.check_data:
+        report = check_roles(domain_set, roles)
+        for warning in report.warnings:
+            print(f"warning: {warning}", file=sys.stderr)
+        report.raise_errors()
     summaries = run_plan(settings, domain_set, roles, trial_seeds, variants, output)
     print(run_table(summaries))
     if len(trial_seeds) * len(roles) > 1 and roles[0].targets:

@@ -1,0 +1,194 @@
+"""The training program on small real data: what it writes, goes on with, and refuses."""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from qtdog_tf.errors import UserError
+from tests.programs import REPOSITORY, assert_refused, run_program
+from tests.small_data import make_small_data
+
+SMALL = {
+    "backbone": "tiny",
+    "weights": "none",
+    "image_size": 16,
+    "images_per_domain": 4,
+    "steps": 12,
+    "quantize_step": 6,
+    "eval_every": 4,
+    "sma_start": 3,
+    "learning_rate": 1e-2,
+}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_small_data(tmp_path_factory.mktemp("data") / "small")
+
+
+@pytest.fixture
+def refusal(data: Path, tmp_path: Path) -> Callable[..., str]:
+    """Runs the program's main in this process and returns the sentence that it refuses with."""
+    from tools import train
+
+    def run(**values: object) -> str:
+        chosen = {**SMALL, "data": data, "output": tmp_path / "runs", **values}
+        flags.FLAGS.unparse_flags()
+        flags.FLAGS(["train", *(f"--{name}={value}" for name, value in chosen.items())])
+        with pytest.raises(UserError) as caught:
+            train.main(["train"])
+        return str(caught.value)
+
+    return run
+
+
+def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "runs"
+    plan = {**SMALL, "data": data, "output": output, "variants": "erm,qtdog4"}
+    done = run_program("train", target_domains="line,flat", **plan)
+    assert done.returncode == 0, done.stderr
+    folder = output / "line+flat-trial0"
+    for name in ("erm", "qtdog4"):
+        written = {path.name for path in (folder / name).iterdir()}
+        assert written == {
+            *("run.json", "summary.json", "results.jsonl", "tensorboard"),
+            *("selected.keras", "selected_sma.keras", "last.keras", "last_sma.keras"),
+        }
+    assert "line+flat" in done.stdout and "qtdog4" in done.stdout
+
+    table = done.stdout
+    again = run_program("train", target_domains="line,flat", **plan)
+    assert again.returncode == 0 and again.stdout == table
+    shipped = run_program("train", target_domains="none", **{**plan, "variants": "qtdog4"})
+    assert shipped.returncode == 0, shipped.stderr
+    summary = json.loads((output / "all_domains-trial0" / "qtdog4" / "summary.json").read_text())
+    assert summary["sources"] == ["flat", "gradient", "line"] and summary["targets"] == []
+    assert not any("oracle" in row for row in summary["rows"])
+
+
+def test_killed_run_goes_on_by_the_same_command(data: Path, tmp_path: Path) -> None:
+    plan = {**SMALL, "steps": 24, "quantize_step": 4, "data": data, "variants": "qtdog7"}
+    straight = run_program("train", output=tmp_path / "straight", target_domains="line", **plan)
+    assert straight.returncode == 0, straight.stderr
+
+    output = tmp_path / "killed"
+    arguments = [
+        f"--{k}={v}" for k, v in {**plan, "output": output, "target_domains": "line"}.items()
+    ]
+    command = [sys.executable, "-m", "tools.train", *arguments]
+    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
+    checkpoint = output / "line-trial0" / "qtdog7" / "checkpoint.npz"
+    deadline = time.monotonic() + 120
+    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert checkpoint.exists()
+
+    resumed = run_program("train", output=output, target_domains="line", **plan)
+    assert resumed.returncode == 0 and resumed.stdout == straight.stdout, resumed.stderr
+    for name in ("results.jsonl", "summary.json"):
+        path = Path("line-trial0", "qtdog7", name)
+        assert (output / path).read_bytes() == (tmp_path / "straight" / path).read_bytes()
+
+
+def test_unknown_flag_ends_without_traceback() -> None:
+    done = run_program("train", output="runs", quantise_step=5)
+    assert done.returncode == 1
+    assert "Unknown command line flag 'quantise_step'" in done.stderr
+    assert "quantize_step" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_one_sentence_and_nothing_written(data: Path, tmp_path: Path) -> None:
+    output = tmp_path / "runs"
+    done = run_program("train", data=data, output=output, variants="qtdog9", **SMALL)
+    assert_refused(done, "bits must be from 2 to 8")
+    assert not output.exists()
+
+
+def test_disk_full_is_one_sentence(data: Path, tmp_path: Path) -> None:
+    """A limit on file sizes stands in for the full disk: the same kind of failed write."""
+    arguments = {**SMALL, "data": data, "output": tmp_path / "runs", "target_domains": "line"}
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.train", *(f"--{k}={v}" for k, v in arguments.items())],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096)),
+    )
+    assert done.returncode == 2, done.stderr
+    assert "error: cannot write" in done.stderr and "Traceback" not in done.stderr
+    assert not list((tmp_path / "runs").rglob(".writing-*"))
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"target_domains": "sketch"}, "there is no domain 'sketch'; the data has flat, gradient"),
+        (
+            {"target_domains": "line", "source_domains": "flat,line"},
+            "domain 'line' is both a source and a target",
+        ),
+        ({"variants": "qtdog1"}, "variant 'qtdog1': bits must be from 2 to 8"),
+        ({"variants": "sgd"}, "unknown variant 'sgd'"),
+        ({"quantize_step": 12}, "quantize_step (12) must be below steps (12)"),
+        ({"trial_seeds": "0,x"}, "trial_seeds must be whole numbers"),
+        ({"backbone": "resnet51"}, "unknown backbone 'resnet51'"),
+        ({"data": "no/such/folder"}, "no/such/folder"),
+        ({"holdout": 1.5}, "holdout must be at most 0.9; received 1.5"),
+        ({"split_by": "("}, "is not a regular expression"),
+    ],
+)
+def test_refused_settings(
+    refusal: Callable[..., str], values: dict[str, object], sentence: str
+) -> None:
+    assert sentence in refusal(**values)
+
+
+def test_folder_of_another_run_is_refused(refusal: Callable[..., str], tmp_path: Path) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "thesis.txt").write_text("years of work")
+    assert "holds other files" in refusal()
+    (tmp_path / "runs" / "thesis.txt").unlink()
+    assert "unknown backbone" in refusal(backbone="resnet51")
+    assert "belongs to a run of other settings" in refusal(backbone="resnet51", steps=13)
+
+
+def test_corrupt_image_is_named(refusal: Callable[..., str], data: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    victim = next((copy / "flat" / "hand").iterdir())
+    victim.write_bytes(victim.read_bytes()[:100])
+    sentence = refusal(data=copy)
+    assert os.path.basename(victim) in sentence
+
+
+def test_class_that_no_source_has_is_refused(
+    refusal: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(data, copy)
+    shutil.copytree(copy / "line" / "hand", copy / "line" / "claw")
+    assert "claw" in refusal(data=copy, target_domains="line")
+
+
+def test_weights_of_another_architecture_are_refused(
+    refusal: Callable[..., str], tmp_path: Path
+) -> None:
+    import numpy as np
+    from safetensors.numpy import save_file
+
+    save_file({"conv1.weight": np.zeros((3, 3), np.float32)}, tmp_path / "other.safetensors")
+    sentence = refusal(backbone="resnet18", weights=tmp_path / "other.safetensors", image_size=32)
+    assert "another architecture" in sentence
