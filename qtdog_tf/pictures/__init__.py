@@ -1,0 +1,1 @@
+"""Pictures of results, drawn with matplotlib and never shown on a screen."""
