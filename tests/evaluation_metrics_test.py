@@ -67,6 +67,13 @@ def test_loss_is_the_cross_entropy_in_double_precision() -> None:
     np.testing.assert_array_equal(figures.confusion, [[0, 0, 0], [1, 0, 0], [0, 0, 1]])
 
 
+def test_a_domain_without_images_has_no_figures() -> None:
+    images = Images(Domain("night", (), np.zeros(0, np.int32)), "new", "all", {"robot": 2})
+    figures = domain_result(images, CLASSES, np.zeros((0, 3), np.float32))
+    assert (figures.images, figures.absent) == (0, CLASSES)
+    assert np.isnan([figures.accuracy, figures.mean_recall, figures.loss]).all()
+
+
 def test_domain_table_puts_the_runs_of_a_domain_below_each_other() -> None:
     one = [result([[4, 0, 0]] * 1 + [[0] * 3] * 2, "day"), result([[1, 1, 0]] + [[0] * 3] * 2)]
     other = [result([[2, 2, 0]] + [[0] * 3] * 2, "day"), result([[0] * 3] * 3, loss=float("nan"))]

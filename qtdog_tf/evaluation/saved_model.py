@@ -14,7 +14,7 @@ from qtdog_tf.errors import UserError
 
 
 def load_saved_model(path: Path) -> keras.Model:
-    """Loads a model for inference; the file can run no code.
+    """Loads a model for inference, in Keras' safe mode, which refuses code in the file.
 
     Args:
         path: a `.keras` file.
