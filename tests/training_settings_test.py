@@ -1,0 +1,100 @@
+"""Settings, roles and variants: what they mean and what they refuse."""
+
+import dataclasses
+
+import pytest
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.training.roles import Roles, plan_roles
+from qtdog_tf.training.settings import TrainSettings
+from qtdog_tf.training.variants import Variant, parse_variants
+
+NAMES = ("art", "photo", "sketch")
+
+
+def test_defaults_are_the_papers() -> None:
+    settings = TrainSettings()
+    assert (settings.steps, settings.quantize_step, settings.eval_every) == (5001, 2000, 300)
+    assert (settings.learning_rate, settings.adam_epsilon, settings.weight_decay) == (5e-5, 1e-8, 0)
+    assert (settings.images_per_domain, settings.image_size, settings.holdout) == (32, 224, 0.2)
+    assert settings.freeze_batch_norm and settings.per_channel and not settings.select_from_float
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        ({"steps": 0}, "steps must be at least 1; received 0"),
+        (
+            {"steps": 100, "quantize_step": 100},
+            r"quantize_step \(100\) must be below steps \(100\)",
+        ),
+        ({"steps_per_execution": 3}, "must divide quantize_step"),
+        ({"init": "median"}, "init must be one of mean, max; received 'median'"),
+        ({"dropout": 1.0}, "dropout must be at most 0.95"),
+        ({"learning_rate": float("nan")}, "learning_rate must be at least 0"),
+    ],
+)
+def test_refused_values(values: dict[str, object], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        TrainSettings(**values)  # type: ignore[arg-type]
+
+
+def test_every_setting_explains_itself() -> None:
+    for field in dataclasses.fields(TrainSettings):
+        assert field.metadata["help"].endswith("."), field.name
+
+
+def test_each_domain_in_turn() -> None:
+    assert plan_roles(NAMES, ("all",)) == [
+        Roles(("photo", "sketch"), ("art",)),
+        Roles(("art", "sketch"), ("photo",)),
+        Roles(("art", "photo"), ("sketch",)),
+    ]
+
+
+def test_no_target_trains_on_every_domain() -> None:
+    (roles,) = plan_roles(NAMES, ("none",))
+    assert roles == Roles(NAMES, ()) and roles.name == "all_domains"
+
+
+def test_listed_targets_are_held_out_together() -> None:
+    (roles,) = plan_roles(NAMES, ("sketch", "art"))
+    assert roles == Roles(("photo",), ("sketch", "art")) and roles.name == "sketch+art"
+    assert plan_roles(NAMES, ("sketch",), ("art",)) == [Roles(("art",), ("sketch",))]
+
+
+@pytest.mark.parametrize(
+    ("targets", "sources", "sentence"),
+    [
+        (("cartoon",), (), "no domain 'cartoon'; the data has art, photo, sketch"),
+        (("art",), ("clay",), "no domain 'clay'"),
+        (("art",), ("art", "photo"), "both a source and a target"),
+        (("all", "art"), (), "must be all, none, or names"),
+        ((), (), "must be all, none, or names"),
+        (("art", "art"), (), "named twice"),
+        (NAMES, (), "no source domain is left"),
+    ],
+)
+def test_refused_roles(targets: tuple[str, ...], sources: tuple[str, ...], sentence: str) -> None:
+    with pytest.raises(UserError, match=sentence):
+        plan_roles(NAMES, targets, sources)
+
+
+def test_variants_by_name() -> None:
+    assert parse_variants(("erm", "qtdog7", "frozen5", "frozen_float")) == (
+        Variant("erm", "off", 32),
+        Variant("qtdog7", "train", 7),
+        Variant("frozen5", "frozen", 5),
+        Variant("frozen_float", "frozen_float", 32),
+    )
+
+
+@pytest.mark.parametrize("names", [("qtdog9",), ("qtdog1",), ("qtdog-3",), ("qtdog",), ("",), ()])
+def test_refused_variants(names: tuple[str, ...]) -> None:
+    with pytest.raises(UserError):
+        parse_variants(names)
+
+
+def test_a_variant_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="different names"):
+        parse_variants(("qtdog7", "qtdog07"))

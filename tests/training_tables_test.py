@@ -1,0 +1,58 @@
+"""Tables of runs: means and errors as DomainBed takes them, incomplete rows marked."""
+
+import math
+
+import pytest
+
+from qtdog_tf.tables import format_table
+from qtdog_tf.training.tables import SELECTED_SMA, run_table, standard_error, trial_table
+
+
+def summary(variant: str, target: str, trial: int, accuracy: float) -> dict:
+    row = {"step": 9, "source_accuracy": 0.9, "target_in": accuracy, "target_out": 0.5}
+    return {
+        "variant": {"name": variant, "bits": 7},
+        "targets": [target],
+        "trial_seed": trial,
+        "bytes": 3_000_000,
+        "rows": {SELECTED_SMA: row},
+    }
+
+
+RUNS = [
+    summary("erm", "line", 0, 0.50),
+    summary("erm", "line", 1, 0.60),
+    summary("erm", "flat", 0, 0.80),
+    summary("erm", "flat", 1, 0.80),
+    summary("qtdog7", "line", 0, 0.70),
+    summary("qtdog7", "flat", 0, 0.80),
+    summary("qtdog7", "flat", 1, 0.90),
+]
+
+
+def test_standard_error_is_the_population_one() -> None:
+    # Values 1, 2, 3: population variance 2/3, over three trials.
+    assert standard_error([1.0, 2.0, 3.0]) == pytest.approx(math.sqrt(2 / 3 / 3))
+
+
+def test_means_over_trials_and_the_average_per_trial() -> None:
+    lines = trial_table(RUNS, SELECTED_SMA).splitlines()
+    assert lines[0].split() == ["variant", "flat", "line", "average", "runs"]
+    # Averages of the two trials: 65 and 70; their population deviation 2.5, over sqrt(2).
+    assert lines[2].split() == "erm 80.0 +- 0.0 55.0 +- 3.5 67.5 +- 1.8 4".split()
+
+
+def test_incomplete_rows_are_marked() -> None:
+    assert trial_table(RUNS, SELECTED_SMA).splitlines()[3].split() == (
+        "qtdog7 85.0 +- 3.5 70.0 incomplete 3".split()
+    )
+
+
+def test_one_row_a_run() -> None:
+    table = run_table(RUNS[:1]).splitlines()
+    assert table[2].split() == "line 0 erm 7 3.00 9 90.0 50.0 - - - - 50.0".split()
+
+
+def test_columns_line_up() -> None:
+    lines = format_table(["name", "x"], [["a", "1.0"], ["longer", "22.0"]]).splitlines()
+    assert lines == ["name       x", "------------", "a        1.0", "longer  22.0"]
