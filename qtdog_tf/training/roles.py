@@ -52,6 +52,7 @@ def plan_roles(
     for listed in (source_domains, target_domains):
         if len(set(listed)) < len(listed):
             raise UserError(f"a domain is named twice in {','.join(listed)}")
+    targets: list[tuple[str, ...]]
     if tuple(target_domains) == (ALL,):
         targets = [(name,) for name in names]
     elif tuple(target_domains) == (NONE,):
