@@ -181,6 +181,8 @@ def webp_animation(picture: Image.Image) -> bytes:
         b"RIFF0000WEBPVP8X",
         *(CASES[name][: len(CASES[name]) * 2 // 3] for name in ("jpeg", "png", "bmp", "webp")),
         CASES["bmp palette"][:60],
+        # A header that ends behind the file.
+        CASES["bmp palette"][:14] + b"\x28\0\1\0" + CASES["bmp palette"][18:],
     ],
 )
 def test_what_is_no_whole_image_is_an_error(contents: bytes) -> None:

@@ -84,6 +84,8 @@ def _decode_bmp(contents: tf.Tensor) -> tf.Tensor:
 def _bmp_palette(contents: tf.Tensor) -> tf.Tensor:
     """Returns the colours of an 8-bit BMP, [256, 3]; the file holds them as blue, green, red, 0."""
     header_bytes = tf.io.decode_raw(tf.strings.substr(contents, 14, 4), tf.int32)[0]
-    colours = tf.strings.substr(contents, _BMP_FILE_HEADER_BYTES + header_bytes, 4 * 256)
+    # A wrong size finds no palette; `substr` would report it with the file's bytes in the message.
+    start = tf.clip_by_value(_BMP_FILE_HEADER_BYTES + header_bytes, 0, tf.strings.length(contents))
+    colours = tf.strings.substr(contents, start, 4 * 256)
     values = tf.io.decode_raw(colours, tf.uint8)
     return tf.reshape(values[: tf.size(values) // 4 * 4], [-1, 4])[:, 2::-1]
