@@ -91,12 +91,13 @@ class SimpleMovingAverage:
 
 def _shadow(variable: Any) -> Any:
     """A variable for the average of `variable`, which it equals until the first update."""
-    return keras.Variable(
-        lambda shape, dtype: tf.identity(tf.convert_to_tensor(variable)),
-        shape=variable.shape,
-        dtype=variable.dtype,
-        trainable=False,
-        # Every replica computes the same value; without this a replica may not assign.
-        aggregation="only_first_replica",
-        name=f"{variable.name}_average",
-    )
+    # Keras builds optimizers while it traces the train function, where XLA could not have it.
+    with tf.init_scope():
+        return keras.Variable(
+            tf.identity(tf.convert_to_tensor(variable)),
+            dtype=variable.dtype,
+            trainable=False,
+            # Every replica computes the same value; without this a replica may not assign.
+            aggregation="only_first_replica",
+            name=f"{variable.name}_average",
+        )

@@ -118,10 +118,12 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         pairs = list(zip(grads, trainable_variables, strict=True))
         weights = [(g, v) for g, v in pairs if not is_step_size(v)]
         step_sizes = [(g, v) for g, v in pairs if is_step_size(v) and g is not None]
-        if weights:
-            self.optimizer.apply(*zip(*weights, strict=True))
+        # First the step sizes: the other optimizer's count, on which a schedule of the learning rate
+        # looks, has to be the one that holds for both.
         if step_sizes:
             self.step_size_optimizer.apply(*zip(*step_sizes, strict=True))
+        if weights:
+            self.optimizer.apply(*zip(*weights, strict=True))
         self._iterations.assign_add(1)
         for average in self.averages:
             average.update(self._iterations.value, self.step_size_optimizer.iterations.value)
