@@ -118,8 +118,8 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         pairs = list(zip(grads, trainable_variables, strict=True))
         weights = [(g, v) for g, v in pairs if not is_step_size(v)]
         step_sizes = [(g, v) for g, v in pairs if is_step_size(v) and g is not None]
-        # First the step sizes: the other optimizer's count, on which a schedule of the learning rate
-        # looks, has to be the one that holds for both.
+        # First the step sizes: the other optimizer's count, on which a schedule of the learning
+        # rate looks, has to be the one that holds for both.
         if step_sizes:
             self.step_size_optimizer.apply(*zip(*step_sizes, strict=True))
         if weights:
