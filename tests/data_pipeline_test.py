@@ -1,5 +1,6 @@
 """The batch of step t: what is in it, that it depends on (seed, t) alone, and its order."""
 
+import functools
 from pathlib import Path
 
 import keras
@@ -63,6 +64,7 @@ class Batches:
         }
         return training_batches(*self._data, sources, **(settings | changes))
 
+    @functools.cache  # noqa: B019 (the fixture lives as long as the module)
     def __call__(self, **changes: object) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         return [
             (inputs["image"], inputs["domain"], label)
