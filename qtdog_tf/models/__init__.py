@@ -6,5 +6,12 @@ Start with `build_classifier`.
 from qtdog_tf.models.backbones import BACKBONES, build_backbone
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 from qtdog_tf.models.classifier import build_classifier
+from qtdog_tf.models.depthwise import FastDepthwiseConv2D
 
-__all__ = ["BACKBONES", "FrozenBatchNormalization", "build_backbone", "build_classifier"]
+__all__ = [
+    "BACKBONES",
+    "FastDepthwiseConv2D",
+    "FrozenBatchNormalization",
+    "build_backbone",
+    "build_classifier",
+]

@@ -16,12 +16,14 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
+from qtdog_tf.models.depthwise import FastDepthwiseConv2D
 
 PREFIX = "applications/"
 
@@ -153,14 +155,16 @@ def _cache() -> Path:
 def _copy(
     model: keras.Model, preprocessing: list[keras.layers.Layer], freeze_batch_norm: bool
 ) -> keras.Model:
-    """Rebuilds a model with preprocessing, frozen batch norm, and names of its own making."""
+    """Rebuilds a model with preprocessing, our layers, and names that depend on itself alone."""
     names = _canonical_names(model)
+    kinds: dict[type, Any] = {keras.layers.DepthwiseConv2D: FastDepthwiseConv2D}
+    if freeze_batch_norm:
+        kinds[keras.layers.BatchNormalization] = FrozenBatchNormalization
     pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []
 
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = {**layer.get_config(), "name": names.get(id(layer), layer.name)}
-        plain = type(layer) is keras.layers.BatchNormalization
-        kind = FrozenBatchNormalization if plain and freeze_batch_norm else type(layer)
+        kind = kinds.get(type(layer), type(layer))
         pairs.append((layer, kind.from_config(config)))
         return pairs[-1][1]
 

@@ -15,6 +15,7 @@ import keras
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import batch_norm as bn
+from qtdog_tf.models.depthwise import FastDepthwiseConv2D
 
 Norm = Callable[[str], keras.layers.Layer]
 EPSILON = 1e-3
@@ -126,7 +127,7 @@ def _block(
     shortcut = x
     if stage.expansion > 1:
         x = _conv(x, x.shape[-1] * stage.expansion, 1, 1, f"{name}_expand", norm)
-    x = keras.layers.DepthwiseConv2D(
+    x = FastDepthwiseConv2D(
         stage.kernel_size, strides, "same", use_bias=False, name=f"{name}_depthwise"
     )(x)
     x = norm(f"{name}_depthwise_bn")(x)

@@ -9,6 +9,7 @@ Start with `tiny`.
 import keras
 
 from qtdog_tf.models import batch_norm as bn
+from qtdog_tf.models.depthwise import FastDepthwiseConv2D
 
 
 def tiny(image_size: int, *, freeze_batch_norm: bool = True) -> keras.Model:
@@ -34,7 +35,7 @@ def tiny(image_size: int, *, freeze_batch_norm: bool = True) -> keras.Model:
     x = layers.Rescaling(1 / 128, -127 / 128, name="normalize")(image)
     x = layers.Conv2D(8, 3, 2, "same", use_bias=False, name="stem_conv")(x)
     x = stem = relu(norm(x, "stem_bn"), "stem_relu")
-    x = layers.DepthwiseConv2D(3, 1, "same", use_bias=False, name="block_depthwise")(x)
+    x = FastDepthwiseConv2D(3, 1, "same", use_bias=False, name="block_depthwise")(x)
     x = relu(norm(x, "block_depthwise_bn"), "block_depthwise_relu")
     x = layers.Conv2D(8, 1, use_bias=False, name="block_project_conv")(x)
     x = norm(x, "block_project_bn")
