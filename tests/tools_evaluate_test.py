@@ -34,10 +34,11 @@ def trial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         weights="none",
         image_size=16,
         images_per_domain=4,
-        steps=12,
-        quantize_step=6,
-        eval_every=4,
-        sma_start=3,
+        steps=6,
+        quantize_step=3,
+        eval_every=5,
+        sma_start=2,
+        check_data=False,
         learning_rate=1e-2,
     )
     assert done.returncode == 0, done.stderr
