@@ -9,7 +9,7 @@ from typing import Any
 from qtdog_tf._lazy import import_name
 
 _MODULE_OF = {
-    "CachePlan": "pipeline",
+    "CachePlan": "cache",
     "Domain": "domains",
     "DomainSet": "domains",
     "IntegrityReport": "integrity",
@@ -21,7 +21,7 @@ _MODULE_OF = {
     "evaluation_batches": "pipeline",
     "find_unreadable": "image_check",
     "open_domains": "sources",
-    "plan_cache": "pipeline",
+    "plan_cache": "cache",
     "read_folder": "folders",
     "read_tfds": "tfds_sets",
     "resize_squash": "augment",

@@ -40,6 +40,10 @@ class Domain:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def paths_at(self, indices: np.ndarray) -> list[str]:
+        """Returns the paths at some positions, in their order."""
+        return [self.paths[index] for index in indices]
+
 
 @dataclass(frozen=True, eq=False)
 class DomainSet:

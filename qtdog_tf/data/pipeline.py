@@ -7,77 +7,20 @@ them.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from absl import logging
 
 from qtdog_tf.data.augment import domainbed_augment, resize_squash
+from qtdog_tf.data.cache import DEFAULT_CACHE_BYTES, MEBIBYTE, CachePlan, plan_cache
 from qtdog_tf.data.decode import decode_image
 from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.image_table import build_image_table
 from qtdog_tf.data.splits import Split
 from qtdog_tf.errors import UserError
 
-MEBIBYTE = 2**20
-DEFAULT_CACHE_BYTES = 1024 * MEBIBYTE
 DEFAULT_EVALUATION_CACHE_BYTES = 256 * MEBIBYTE
-
-
-@dataclass(frozen=True)
-class CachePlan:
-    """What keeping images in memory takes, and whether it is done.
-
-    Attributes:
-        what: for a person, for example "1,448 training files".
-        needed_bytes: memory that it takes.
-        limit_bytes: memory that it may take.
-    """
-
-    what: str
-    needed_bytes: int
-    limit_bytes: int
-
-    @property
-    def fits(self) -> bool:
-        """Whether the images are kept in memory."""
-        return self.needed_bytes <= self.limit_bytes
-
-    def __str__(self) -> str:
-        where = "kept in memory" if self.fits else "read from disk again and again"
-        needed, limit = self.needed_bytes / MEBIBYTE, self.limit_bytes / MEBIBYTE
-        return f"{self.what}: {needed:,.1f} MiB, {where} (limit {limit:,.0f} MiB)"
-
-
-def plan_cache(
-    domain_set: DomainSet,
-    splits: Mapping[str, Split],
-    source_domains: Sequence[str],
-    cache_bytes: int = DEFAULT_CACHE_BYTES,
-) -> CachePlan:
-    """Says what keeping the files of the training images in memory takes.
-
-    Args:
-        domain_set: the domains.
-        splits: the split of each domain; the "in" parts are meant.
-        source_domains: names of the domains to train on.
-        cache_bytes: the limit.
-
-    Returns:
-        The plan that `training_batches` follows; `str(plan)` is a sentence for the user.
-
-    Raises:
-        UserError: if a file is gone.
-    """
-    paths = [
-        p for name in source_domains for p in _paths(domain_set.domain(name), splits[name].in_)
-    ]
-    try:
-        needed = sum(Path(path).stat().st_size for path in paths)
-    except OSError as error:
-        raise UserError(f"image {error.filename} cannot be read: {error.strerror}") from error
-    return CachePlan(f"{len(paths):,} training files", needed, cache_bytes)
 
 
 def training_batches(
@@ -120,7 +63,7 @@ def training_batches(
     _check_batch(source_domains, images_per_domain, replicas)
     plan = plan_cache(domain_set, splits, source_domains, cache_bytes)
     logging.info("%s", plan)
-    table = _image_table(domain_set, splits, source_domains, in_memory=plan.fits)
+    table = build_image_table(domain_set, splits, source_domains, in_memory=plan.fits)
     places = tf.constant(_batch_layout(len(source_domains), images_per_domain, replicas))
     batch_size = len(places)
 
@@ -168,7 +111,7 @@ def evaluation_batches(
     logging.info("%s", plan)
     labels = domain.labels[np.asarray(indices, np.int64)]
     # The empty list has no type of its own.
-    paths = tf.constant(_paths(domain, indices), tf.string, shape=[len(indices)])
+    paths = tf.constant(domain.paths_at(indices), tf.string, shape=[len(indices)])
 
     def make_example(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         return resize_squash(decode_image(tf.io.read_file(path)), image_size), label
@@ -184,44 +127,6 @@ def evaluation_batches(
 def without_domains(dataset: tf.data.Dataset) -> tf.data.Dataset:
     """Turns training batches into (image, label), which any `keras.Model` takes."""
     return dataset.map(lambda inputs, label: (inputs["image"], label))
-
-
-@dataclass(frozen=True, eq=False)
-class _ImageTable:
-    """The training images of all source domains in one list; a draw picks one of a domain."""
-
-    files: tf.Tensor  # string [images]: what is in the files, or their paths
-    in_memory: bool
-    labels: tf.Tensor  # int32 [images]
-    first: tf.Tensor  # int64 [domains]: where the images of a domain start
-    count: tf.Tensor  # int64 [domains]
-
-    def draw(self, domain: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        position = tf.random.stateless_uniform(
-            [], seed, 0, self.count[domain], tf.int64, alg=tf.random.Algorithm.PHILOX
-        )
-        return self.first[domain] + position
-
-    def contents(self, index: tf.Tensor) -> tf.Tensor:
-        return self.files[index] if self.in_memory else tf.io.read_file(self.files[index])
-
-
-def _image_table(
-    domain_set: DomainSet,
-    splits: Mapping[str, Split],
-    source_domains: Sequence[str],
-    in_memory: bool,
-) -> _ImageTable:
-    domains = [(domain_set.domain(name), splits[name].in_) for name in source_domains]
-    paths = [path for domain, indices in domains for path in _paths(domain, indices)]
-    counts = np.array([len(indices) for _, indices in domains], np.int64)
-    return _ImageTable(
-        files=tf.constant([_read(path) for path in paths] if in_memory else paths),
-        in_memory=in_memory,
-        labels=tf.constant(np.concatenate([d.labels[indices] for d, indices in domains])),
-        first=tf.constant(np.cumsum(counts) - counts),
-        count=tf.constant(counts),
-    )
 
 
 def _batch_layout(domains: int, images_per_domain: int, replicas: int) -> np.ndarray:
@@ -252,18 +157,6 @@ def _check_batch(source_domains: Sequence[str], images_per_domain: int, replicas
             f"{images_per_domain} images of each domain cannot be shared equally by {replicas} "
             "replicas; choose a multiple"
         )
-
-
-def _paths(domain: Domain, indices: np.ndarray) -> list[str]:
-    return [domain.paths[index] for index in indices]
-
-
-def _read(path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise UserError(f"image {path} cannot be read: {error.strerror}") from error
 
 
 def _options() -> tf.data.Options:
