@@ -211,6 +211,16 @@ def test_gradient_scale():
         lsq.gradient_scale(shape, three_bits, (-1,), "layer")
 
 
+def test_codes_come_from_one_division():
+    # Weights half-way between two codes, where w / s and w * (1 / s) fall on different sides.
+    step_size = np.random.default_rng(0).uniform(0.001, 0.01, (1, 999)).astype("float32")
+    weight = ((np.arange(-60, 60)[:, None] + 0.5) * step_size).astype("float32")
+    expected = np.rint(weight / step_size)
+    np.testing.assert_array_equal(codes(weight, step_size, CodeRange(7)), expected)
+    by_reciprocal = np.rint(weight * (np.float32(1) / step_size))
+    assert np.mean(by_reciprocal != expected) > 0.01, "the test must see it"
+
+
 def test_codes_are_computed_in_float32():
     weight = tf.cast(tf.linspace(-1.0, 1.0, 300)[:, None], tf.bfloat16)
     step_size = np.array([[0.00801]], "float32")

@@ -113,10 +113,18 @@ def test_the_latent_kernel_is_back_after_a_call_that_fails():
     assert wrapper(INPUT).shape == (2, 2, 2, 3)
 
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16", "bfloat16"])
+@pytest.fixture(params=["mixed_bfloat16", "mixed_float16", "bfloat16"])
+def policy(request):
+    """The process's precision policy for the time of a test."""
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(request.param)
+    yield request.param
+    keras.config.set_dtype_policy(before)
+
+
 @LAYERS
 def test_quantizer_runs_in_float32_under_any_policy(kind, policy):
-    wrapper = wrap(make(kind, dtype=policy), bits=7)
+    wrapper = wrap(make(kind), bits=7)
     weight, quantizer, step_size = parts(wrapper)
     assert step_size.dtype == "float32"
     kernel = tf.cast(tf.convert_to_tensor(weight), tf.float32).numpy()
@@ -128,10 +136,25 @@ def test_quantizer_runs_in_float32_under_any_policy(kind, policy):
     twin = plain_twin(wrapper, tf.cast(codes * step_size.numpy(), weight.dtype))
     np.testing.assert_array_equal(tf.cast(output, "float32"), tf.cast(twin(INPUT), "float32"))
 
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.cast(wrapper(INPUT), "float32") ** 2)
+    for variable, gradient in zip(
+        (weight, step_size), tape.gradient(loss, [weight.value, step_size.value]), strict=True
+    ):
+        assert gradient.dtype == variable.dtype
+        assert np.abs(tf.cast(gradient, "float32")).max() > 0
 
-@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-def test_quantizer_runs_in_float32_inside_a_mixed_precision_model(policy):
-    # The model opens an autocast scope, in which reading a variable rounds it.
+
+def test_inputs_reach_the_layer_as_they_are():
+    layer = keras.layers.Dense(3, dtype="float64")
+    wrapper = wrap(layer, "off")
+    images = np.random.default_rng(2).normal(size=INPUT.shape)
+    np.testing.assert_array_equal(wrapper(images), layer(images))
+    assert np.abs(layer(images) - layer(images.astype("float32"))).max() > 0
+
+
+def test_quantizer_runs_in_float32_inside_a_model(policy):
+    # Under a mixed policy the model opens an autocast scope: reading a variable rounds it.
     seen = []
 
     class Spy(LSQWeightQuantizer):
@@ -139,11 +162,10 @@ def test_quantizer_runs_in_float32_inside_a_mixed_precision_model(policy):
             seen.append((tf.convert_to_tensor(inputs), tf.convert_to_tensor(weights["step_size"])))
             return super().__call__(inputs, training, weights, **kwargs)
 
-    wrapper = wrap(keras.layers.Conv2D(3, 3, dtype=policy))
+    wrapper = wrap(keras.layers.Conv2D(3, 3))
     wrapper.quantize_config.quantizer.__class__ = Spy
     image = keras.Input((6, 6, 4))
     model = keras.Model(image, wrapper(image))
-    model.dtype_policy = keras.DTypePolicy(policy)
     seen.clear()
     model(INPUT)
     weight, _, step_size = parts(wrapper)

@@ -74,6 +74,16 @@ def test_adam_is_torchs(dtype, tolerance, l2_penalty):
         np.testing.assert_allclose(variable.numpy(), expected, rtol=tolerance)
 
 
+def test_bias_correction_has_the_precision_of_double():
+    # Under a constant gradient every update is the learning rate. In single precision 1 - 0.999^t
+    # would make each of them wrong by 6e-6.
+    variable = keras.Variable(np.zeros(1, "float32"))
+    optimizer = Adam(RATE)
+    for step in range(1, 6):
+        optimizer.apply([tf.ones(1)], [variable])
+        assert float(variable[0]) == pytest.approx(-step * RATE, rel=1e-6)
+
+
 def test_adam_of_keras_is_another():
     # Otherwise the test above would say nothing about where epsilon stands.
     variable = keras.Variable(np.zeros(7), dtype="float64")
