@@ -92,6 +92,19 @@ def test_adam_of_keras_is_another():
     assert np.all(variable.numpy() / expected < 0.2)
 
 
+def test_rows_that_are_looked_up_twice_count_twice():
+    # The gradient of an embedding: rows 0, 1, 1 and 5 of a table.
+    rows = np.random.default_rng(0).normal(size=(3, 4, 2))
+    table = keras.Variable(np.ones((6, 2)), dtype="float64")
+    optimizer = Adam(RATE)
+    gradients = np.zeros((3, 6, 2))
+    for step, values_of_rows in enumerate(rows):
+        np.add.at(gradients[step], [0, 1, 1, 5], values_of_rows)
+        optimizer.apply([tf.IndexedSlices(values_of_rows, [0, 1, 1, 5], (6, 2))], [table])
+    *_, expected = torch_adam(np.ones((6, 2)), gradients)
+    np.testing.assert_allclose(table, expected, rtol=1e-12)
+
+
 def test_adam_settings():
     optimizer = Adam(1e-3, beta_1=0.8, l2_penalty=0.5)
     copy = Adam.from_config(optimizer.get_config())

@@ -14,6 +14,9 @@ def start_quantization(model: keras.Model, mode: str = "train") -> None:
     shares the layers: trace it again (for a model, `rebuild_functions`). Nothing happens if
     every wrapper is in `mode` already and that is one without quantization.
 
+    A `.keras` file keeps the mode. Keras makes the slots of a loaded optimizer for what is
+    trainable then: in the modes "frozen" and "frozen_float" it warns that it skips their state.
+
     Args:
         model: a model out of `quantize_apply`.
         mode: "train", "frozen", "off" or "frozen_float", see `QuantizeWrapper`.
