@@ -6,41 +6,31 @@ In a pipeline of one's own:
     model.compile(QuantizationOptimizer(Adam(5e-5)), loss=...)
     model.fit(data, callbacks=[StartQuantization(step=2000)])
 
-Importing this package changes nothing for the caller: neither the environment nor what `tf.keras`
-is. Names are imported when they are first used. The layers are registered with Keras, so that
-`keras.saving.load_model` finds them, if Keras was imported before this package; else with the first
-name that is used.
+Importing this package registers its layers with Keras, so that `keras.saving.load_model` finds
+them, and changes nothing else for the caller: neither the environment nor what `tf.keras` is.
 """
 
-import sys
-from importlib import import_module, metadata
-from typing import Any
+from importlib import metadata
 
-from qtdog_tf._lazy import import_name
-
-_MODULE_OF = {
-    "Adam": "training.adam",
-    "LSQWeightQuantizer": "quantization.quantizer",
-    "QuantizationOptimizer": "training.optimizer",
-    "QuantizeWrapper": "quantization.wrapper",
-    "SimpleMovingAverage": "training.averaging",
-    "StartQuantization": "training.callbacks",
-    "UserError": "errors",
-    "WeightQuantizeConfig": "quantization.quantize_config",
-    "quantization_report": "quantization.report",
-    "quantize": "quantization.annotate",
-    "quantize_annotate": "quantization.annotate",
-    "quantize_annotate_layer": "quantization.annotate",
-    "quantize_apply": "quantization.annotate",
-    "start_quantization": "quantization.start",
-}
-
-# Modules whose classes stand in saved models.
-_REGISTERING = (
-    "models.applications",
-    "models.batch_norm",
-    "quantization.annotate",
-    "training.optimizer",
+from qtdog_tf.errors import UserError
+from qtdog_tf.models import BACKBONES, build_backbone, build_classifier
+from qtdog_tf.quantization import (
+    LSQWeightQuantizer,
+    QuantizeWrapper,
+    WeightQuantizeConfig,
+    format_report,
+    quantization_report,
+    quantize,
+    quantize_annotate,
+    quantize_annotate_layer,
+    quantize_apply,
+    start_quantization,
+)
+from qtdog_tf.training import (
+    Adam,
+    QuantizationOptimizer,
+    SimpleMovingAverage,
+    StartQuantization,
 )
 
 try:
@@ -48,23 +38,24 @@ try:
 except metadata.PackageNotFoundError:  # run from a checkout that is not installed
     __version__ = "0+unknown"
 
-__all__ = sorted([*_MODULE_OF, "__version__"])
-
-
-def __getattr__(name: str) -> Any:
-    value = import_name(__name__, _MODULE_OF, name)
-    _register_with_keras()
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
-
-
-def _register_with_keras() -> None:
-    if "keras" in sys.modules:
-        for module in _REGISTERING:
-            import_module(f"{__name__}.{module}")
-
-
-_register_with_keras()
+__all__ = [
+    "BACKBONES",
+    "Adam",
+    "LSQWeightQuantizer",
+    "QuantizationOptimizer",
+    "QuantizeWrapper",
+    "SimpleMovingAverage",
+    "StartQuantization",
+    "UserError",
+    "WeightQuantizeConfig",
+    "__version__",
+    "build_backbone",
+    "build_classifier",
+    "format_report",
+    "quantization_report",
+    "quantize",
+    "quantize_annotate",
+    "quantize_annotate_layer",
+    "quantize_apply",
+    "start_quantization",
+]

@@ -14,8 +14,8 @@ from qtdog_tf.data import (
     contact_sheet,
     find_unreadable,
     read_folder,
-    write_contact_sheet,
 )
+from qtdog_tf.data.contact_sheet import write_contact_sheet
 from qtdog_tf.data.image_check import inspect_image
 from qtdog_tf.errors import UserError
 

@@ -22,6 +22,9 @@ IDENTITY: dict[str, Any] = {
     "sources": ["day"],
     "targets": ["night"],
     "trial_seed": 0,
+    "data": "photos",
+    "holdout": 0.2,
+    "split_by": "",
     "listing": "0123",
     "split": "4567",
 }

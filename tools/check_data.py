@@ -11,7 +11,8 @@ import sys
 
 from absl import flags
 
-from qtdog_tf.data import open_domains, write_contact_sheet
+from qtdog_tf.data import open_domains
+from qtdog_tf.data.contact_sheet import write_contact_sheet
 from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.roles import plan_roles
 from tools._main import EXIT_USER_ERROR, refuse_arguments, run_tool

@@ -100,10 +100,12 @@ def run_plan(
     tail = settings.steps - settings.quantize_step
     trial_steps = settings.quantize_step + tail * len(variants)
     progress = PhaseProgress(trial_steps * len(roles) * len(trial_seeds))
-    summaries = []
+    summaries: list[dict] = []
     for trial_seed in trial_seeds:
         for role in roles:
             trial = Trial(settings, domain_set, role, trial_seed, output, progress)
+            if not summaries:
+                print(trial.cache_plan, file=sys.stderr)
             missing = sum(not trial.is_finished(variant) for variant in variants)
             progress.skip(trial_steps if not missing else (len(variants) - missing) * tail)
             summaries += trial.run(variants)

@@ -1,41 +1,40 @@
 """Domains of images: listing, splits, decoding, augmentation, batches, integrity check.
 
-Start from `open_domains`, then `split_domains`, then `training_batches`. Names are imported when
-they are first used.
+Start from `open_domains`, then `split_domains`, then `training_batches`.
 """
 
-from typing import Any
+from qtdog_tf.data.augment import domainbed_augment, resize_squash
+from qtdog_tf.data.cache import CachePlan, plan_cache
+from qtdog_tf.data.decode import decode_image
+from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.embedded import emoji_styles_root
+from qtdog_tf.data.folders import read_folder
+from qtdog_tf.data.image_check import find_unreadable
+from qtdog_tf.data.integrity import IntegrityReport, check_domains
+from qtdog_tf.data.pipeline import evaluation_batches, training_batches, without_domains
+from qtdog_tf.data.sources import open_domains
+from qtdog_tf.data.splits import Split, split_domains, split_fingerprint, split_indices, split_seed
 
-from qtdog_tf._lazy import import_name
-
-_MODULE_OF = {
-    "CachePlan": "cache",
-    "Domain": "domains",
-    "DomainSet": "domains",
-    "IntegrityReport": "integrity",
-    "Split": "splits",
-    "check_domains": "integrity",
-    "decode_image": "decode",
-    "domainbed_augment": "augment",
-    "emoji_styles_root": "embedded",
-    "evaluation_batches": "pipeline",
-    "find_unreadable": "image_check",
-    "open_domains": "sources",
-    "plan_cache": "cache",
-    "read_folder": "folders",
-    "read_tfds": "tfds_sets",
-    "resize_squash": "augment",
-    "split_domains": "splits",
-    "split_fingerprint": "splits",
-    "split_indices": "splits",
-    "split_seed": "splits",
-    "training_batches": "pipeline",
-    "without_domains": "pipeline",
-    "write_contact_sheet": "contact_sheet",
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str) -> Any:
-    return import_name(__name__, _MODULE_OF, name)
+__all__ = [
+    "CachePlan",
+    "Domain",
+    "DomainSet",
+    "IntegrityReport",
+    "Split",
+    "check_domains",
+    "decode_image",
+    "domainbed_augment",
+    "emoji_styles_root",
+    "evaluation_batches",
+    "find_unreadable",
+    "open_domains",
+    "plan_cache",
+    "read_folder",
+    "resize_squash",
+    "split_domains",
+    "split_fingerprint",
+    "split_indices",
+    "split_seed",
+    "training_batches",
+    "without_domains",
+]

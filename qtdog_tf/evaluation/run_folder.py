@@ -20,9 +20,12 @@ from qtdog_tf.files import read_json
 # The models of a run, headline first; each is the file <name>.keras.
 MODELS = ("selected_sma", "selected", "last_sma", "last")
 
-_RUN, _SUMMARY, _SETTINGS = "run.json", "summary.json", "settings.json"
-_TYPES = {
+_RUN, _SUMMARY = "run.json", "summary.json"
+_TYPES: dict[str, type | tuple[type, ...]] = {
     "variant": dict,
+    "data": str,
+    "holdout": (int, float),
+    "split_by": str,
     "backbone": str,
     "image_size": int,
     "classes": list,
@@ -42,6 +45,9 @@ class Run:
         path: its folder.
         variant: what happened from step K on, "qtdog7" for example.
         bits: bit width of the quantized weights; 32 if nothing is quantized.
+        data: what it was trained on, as `open_domains` takes it.
+        holdout: fraction of each domain that was set aside.
+        split_by: what kept images together, see `split_domains`; empty if nothing.
         backbone: name of the network.
         image_size: height and width that the models take, pixels.
         classes: class names, in the order of the logits.
@@ -55,6 +61,9 @@ class Run:
     path: Path
     variant: str
     bits: int
+    data: str
+    holdout: float
+    split_by: str
     backbone: str
     image_size: int
     classes: tuple[str, ...]
@@ -63,15 +72,6 @@ class Run:
     trial_seed: int
     listing: str
     split: str
-
-    @property
-    def data(self) -> str:
-        """The data trained on, as `open_domains` takes it.
-
-        Raises:
-            UserError: if the settings of the run are not beside it any more.
-        """
-        return str(self._setting("data", "name the data with --data"))
 
     def owns(self, domain_set: DomainSet) -> bool:
         """Whether these are the very images, by name, that the run was trained on."""
@@ -84,29 +84,15 @@ class Run:
             domain_set: data that the run `owns`.
 
         Raises:
-            UserError: if the settings are gone, or do not give the run's split.
+            UserError: if run.json does not give the run's split.
         """
-        instead = "evaluate all images with --part=all"
-        holdout = self._setting("holdout", instead)
-        split_by = self._setting("split_by", instead)
-        splits = split_domains(domain_set, self.trial_seed, holdout, split_by or None)
+        splits = split_domains(domain_set, self.trial_seed, self.holdout, self.split_by or None)
         if split_fingerprint(splits) != self.split:
             raise UserError(
-                f"the settings beside run {self.path} do not give the split that it was trained "
-                f"with, so they were changed: {instead}"
+                f"{self.path / _RUN} does not give the split that the run was trained with, so it "
+                "was changed: evaluate all images with --part=all"
             )
         return splits
-
-    def _setting(self, name: str, instead: str) -> Any:
-        path = self.path.resolve().parents[1] / _SETTINGS
-        settings = read_json(path) if path.is_file() else None
-        identity = settings.get("identity") if isinstance(settings, dict) else None
-        if not isinstance(identity, dict) or name not in identity:
-            raise UserError(
-                f"{path}, which says how run {self.path} was trained, is missing or holds no "
-                f"{name!r}: {instead}"
-            )
-        return identity[name]
 
     def load_model(self, name: str) -> keras.Model:
         """Loads one of the run's models, for inference.
@@ -160,6 +146,9 @@ def open_run(path: str | Path) -> Run:
         path=path,
         variant=values["variant"]["name"],
         bits=values["variant"]["bits"],
+        data=values["data"],
+        holdout=values["holdout"],
+        split_by=values["split_by"],
         backbone=values["backbone"],
         image_size=values["image_size"],
         classes=tuple(values["classes"]),

@@ -3,42 +3,44 @@
 Start with `quantize` and `start_quantization`; the formulas are in `lsq.py`.
 """
 
-from typing import Any
+from qtdog_tf.quantization.annotate import (
+    QuantizeAnnotate,
+    all_but,
+    convolutions,
+    quantize,
+    quantize_annotate,
+    quantize_annotate_layer,
+    quantize_apply,
+)
+from qtdog_tf.quantization.lsq import CodeRange
+from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
+from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
+from qtdog_tf.quantization.report import LayerReport, format_report, quantization_report
+from qtdog_tf.quantization.size import ModelSize, entropy_bits_per_weight, model_size
+from qtdog_tf.quantization.start import is_quantized, rebuild_functions, start_quantization
+from qtdog_tf.quantization.wrapper import MODES, QuantizeWrapper, quantize_wrappers
 
-from qtdog_tf._lazy import import_name
-
-_MODULE_OF = {
-    "CodeRange": "lsq",
-    "LSQWeightQuantizer": "quantizer",
-    "LayerReport": "report",
-    "MODES": "wrapper",
-    "ModelSize": "size",
-    "QuantizeAnnotate": "annotate",
-    "QuantizeWrapper": "wrapper",
-    "WeightQuantizeConfig": "quantize_config",
-    "WeightsOnlyScheme": "tfmot_host",
-    "all_but": "annotate",
-    "convolutions": "annotate",
-    "entropy_bits_per_weight": "size",
-    "format_report": "report",
-    "is_quantized": "start",
-    "model_size": "size",
-    "quantization_report": "report",
-    "quantize": "annotate",
-    "quantize_annotate": "annotate",
-    "quantize_annotate_layer": "annotate",
-    "quantize_apply": "annotate",
-    "quantize_wrappers": "wrapper",
-    "rebuild_functions": "start",
-    "start_quantization": "start",
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str) -> Any:
-    return import_name(__name__, _MODULE_OF, name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = [
+    "MODES",
+    "CodeRange",
+    "LSQWeightQuantizer",
+    "LayerReport",
+    "ModelSize",
+    "QuantizeAnnotate",
+    "QuantizeWrapper",
+    "WeightQuantizeConfig",
+    "all_but",
+    "convolutions",
+    "entropy_bits_per_weight",
+    "format_report",
+    "is_quantized",
+    "model_size",
+    "quantization_report",
+    "quantize",
+    "quantize_annotate",
+    "quantize_annotate_layer",
+    "quantize_apply",
+    "quantize_wrappers",
+    "rebuild_functions",
+    "start_quantization",
+]

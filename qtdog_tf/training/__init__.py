@@ -1,25 +1,16 @@
 """Training with Keras' own `fit`: optimizers, averages, callbacks, and the trainer made of them.
 
-Start with `QuantizationOptimizer` in a pipeline of one's own.
+Start with `QuantizationOptimizer` in a pipeline of one's own, with `trial.py` for the trainer.
 """
 
-from typing import Any
+from qtdog_tf.training.adam import Adam
+from qtdog_tf.training.averaging import SimpleMovingAverage
+from qtdog_tf.training.callbacks import StartQuantization
+from qtdog_tf.training.optimizer import QuantizationOptimizer
 
-from qtdog_tf._lazy import import_name
-
-_MODULE_OF = {
-    "Adam": "adam",
-    "QuantizationOptimizer": "optimizer",
-    "SimpleMovingAverage": "averaging",
-    "StartQuantization": "callbacks",
-}
-
-__all__ = sorted(_MODULE_OF)
-
-
-def __getattr__(name: str) -> Any:
-    return import_name(__name__, _MODULE_OF, name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+__all__ = [
+    "Adam",
+    "QuantizationOptimizer",
+    "SimpleMovingAverage",
+    "StartQuantization",
+]

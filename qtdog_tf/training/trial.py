@@ -11,7 +11,7 @@ from typing import Any
 
 import keras
 
-from qtdog_tf.data import split_domains, split_fingerprint
+from qtdog_tf.data import CachePlan, plan_cache, split_domains, split_fingerprint
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json, write_json, write_text
@@ -22,7 +22,7 @@ from qtdog_tf.training.evaluation import DomainEvaluation, Part
 from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
 from qtdog_tf.training.model import ModelPool, derive_seed
 from qtdog_tf.training.parts import evaluation_parts
-from qtdog_tf.training.phase import Batches, Checkpoint, PhaseFolder
+from qtdog_tf.training.phase import MEBIBYTE, Batches, Checkpoint, PhaseFolder
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.selection import KeepSelected
@@ -106,6 +106,12 @@ class Trial:
             )
         return self._parts
 
+    @property
+    def cache_plan(self) -> CachePlan:
+        """What keeping the training images in memory takes; as text, a sentence for the user."""
+        limit = self.settings.cache_mb * MEBIBYTE
+        return plan_cache(self.domain_set, self.splits, self.roles.sources, limit)
+
     def batches(self, start: int, stop: int) -> Any:
         """The training batches of steps `start` to `stop` - 1."""
         return Batches(
@@ -152,7 +158,8 @@ class Trial:
         restore_state(model, state)
         self._fit(model, folder, variant.name, start, settings.steps, keepers, switch)
         save_models(model, keepers, folder.path)
-        identity = {"backbone": settings.backbone, "image_size": settings.image_size}
+        names = ("data", "holdout", "split_by", "backbone", "image_size")
+        identity = {name: getattr(settings, name) for name in names}
         identity.update(self._data_identity())
         write_summary(model, variant, identity, folder.results.read(), folder.path, from_step)
         folder.checkpoint.unlink(missing_ok=True)
