@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.models import FastDepthwiseConv2D, build_backbone
+from qtdog_tf.models import FastConv2D, FastDepthwiseConv2D, build_backbone
 from qtdog_tf.models.efficientnet_lite import packaged_weights, torch_names
 from qtdog_tf.models.torch_layout import load_torch_tensors
 from qtdog_tf.models.torch_legacy import read_legacy_checkpoint
@@ -40,7 +40,7 @@ def test_logits_of_raw_pixels_are_those_of_torch(
 
 def test_convolutions_are_plain_layers_of_a_flat_model_without_bias(model: keras.Model) -> None:
     convs = [layer for layer in model.layers if "conv" in type(layer).__name__.lower()]
-    assert {type(c) for c in convs} == {keras.layers.Conv2D, FastDepthwiseConv2D}
+    assert {type(c) for c in convs} == {FastConv2D, FastDepthwiseConv2D}
     assert len(convs) == 1 + 1 + 2 + 15 * 3  # stem, top, the narrow first block, 15 wide ones
     assert all(not c.use_bias and c.activation is keras.activations.linear for c in convs)
     assert not any(isinstance(layer, keras.Model) for layer in model.layers)

@@ -24,6 +24,7 @@ import numpy as np
 from qtdog_tf.errors import UserError
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 from qtdog_tf.models.depthwise import FastDepthwiseConv2D
+from qtdog_tf.models.pointwise import FastConv2D
 
 PREFIX = "applications/"
 
@@ -157,7 +158,10 @@ def _copy(
 ) -> keras.Model:
     """Rebuilds a model with preprocessing, our layers, and names that depend on itself alone."""
     names = _canonical_names(model)
-    kinds: dict[type, Any] = {keras.layers.DepthwiseConv2D: FastDepthwiseConv2D}
+    kinds: dict[type, Any] = {
+        keras.layers.Conv2D: FastConv2D,
+        keras.layers.DepthwiseConv2D: FastDepthwiseConv2D,
+    }
     if freeze_batch_norm:
         kinds[keras.layers.BatchNormalization] = FrozenBatchNormalization
     pairs: list[tuple[keras.layers.Layer, keras.layers.Layer]] = []

@@ -16,6 +16,7 @@ import keras
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import batch_norm as bn
 from qtdog_tf.models.depthwise import FastDepthwiseConv2D
+from qtdog_tf.models.pointwise import FastConv2D
 
 Norm = Callable[[str], keras.layers.Layer]
 EPSILON = 1e-3
@@ -113,9 +114,7 @@ def _conv(
     x: keras.KerasTensor, filters: int, kernel_size: int, strides: int, name: str, norm: Norm
 ) -> keras.KerasTensor:
     """Convolution, batch norm, ReLU6."""
-    x = keras.layers.Conv2D(
-        filters, kernel_size, strides, "same", use_bias=False, name=f"{name}_conv"
-    )(x)
+    x = FastConv2D(filters, kernel_size, strides, "same", use_bias=False, name=f"{name}_conv")(x)
     x = norm(f"{name}_bn")(x)
     return keras.layers.ReLU(6, name=f"{name}_relu")(x)
 
@@ -132,7 +131,7 @@ def _block(
     )(x)
     x = norm(f"{name}_depthwise_bn")(x)
     x = keras.layers.ReLU(6, name=f"{name}_depthwise_relu")(x)
-    x = keras.layers.Conv2D(stage.filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
+    x = FastConv2D(stage.filters, 1, use_bias=False, name=f"{name}_project_conv")(x)
     x = norm(f"{name}_project_bn")(x)
     if strides == 1 and shortcut.shape[-1] == stage.filters:
         x = keras.layers.Add(name=f"{name}_add")([shortcut, x])

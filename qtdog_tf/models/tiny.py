@@ -10,6 +10,7 @@ import keras
 
 from qtdog_tf.models import batch_norm as bn
 from qtdog_tf.models.depthwise import FastDepthwiseConv2D
+from qtdog_tf.models.pointwise import FastConv2D
 
 
 def tiny(image_size: int, *, freeze_batch_norm: bool = True) -> keras.Model:
@@ -33,14 +34,14 @@ def tiny(image_size: int, *, freeze_batch_norm: bool = True) -> keras.Model:
     layers = keras.layers
     image = keras.Input((image_size, image_size, 3), name="image")
     x = layers.Rescaling(1 / 128, -127 / 128, name="normalize")(image)
-    x = layers.Conv2D(8, 3, 2, "same", use_bias=False, name="stem_conv")(x)
+    x = FastConv2D(8, 3, 2, "same", use_bias=False, name="stem_conv")(x)
     x = stem = relu(norm(x, "stem_bn"), "stem_relu")
     x = FastDepthwiseConv2D(3, 1, "same", use_bias=False, name="block_depthwise")(x)
     x = relu(norm(x, "block_depthwise_bn"), "block_depthwise_relu")
-    x = layers.Conv2D(8, 1, use_bias=False, name="block_project_conv")(x)
+    x = FastConv2D(8, 1, use_bias=False, name="block_project_conv")(x)
     x = norm(x, "block_project_bn")
     x = layers.Add(name="block_add")([stem, x])
-    x = layers.Conv2D(16, 1, use_bias=False, name="top_conv")(x)
+    x = FastConv2D(16, 1, use_bias=False, name="top_conv")(x)
     x = relu(norm(x, "top_bn"), "top_relu")
     x = layers.GlobalAveragePooling2D(name="pool")(x)
     return keras.Model(image, x, name="tiny")
