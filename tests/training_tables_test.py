@@ -5,7 +5,13 @@ import math
 import pytest
 
 from qtdog_tf.tables import format_table
-from qtdog_tf.training.tables import SELECTED_SMA, run_table, standard_error, trial_table
+from qtdog_tf.training.tables import (
+    SELECTED_SMA,
+    paired_table,
+    run_table,
+    standard_error,
+    trial_table,
+)
 
 
 def summary(variant: str, target: str, trial: int, accuracy: float) -> dict:
@@ -55,3 +61,10 @@ def test_one_row_a_run() -> None:
 def test_columns_line_up() -> None:
     lines = format_table(["name", "x"], [["a", "1.0"], ["longer", "22.0"]]).splitlines()
     assert lines == ["name       x", "------------", "a        1.0", "longer  22.0"]
+
+
+def test_paired_differences_by_hand() -> None:
+    lines = paired_table(RUNS, "erm", SELECTED_SMA, "target_in").splitlines()
+    # Pairs: line 0: +20, flat 0: 0, flat 1: +10. Mean 10, sample deviation 10, over sqrt(3).
+    assert " ".join(lines[2].split()) == "qtdog7 +10.0 5.8 2 / 0 3"
+    assert len(lines) == 3

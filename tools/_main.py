@@ -30,6 +30,9 @@ def run_tool(main: Callable[[list[str]], None]) -> None:
         except KeyboardInterrupt:
             print("\ninterrupted; the same command goes on from here", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
+        except BrokenPipeError:
+            # The reader of our output, `head` for example, has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             if error.errno not in _CANNOT_WRITE:
                 raise

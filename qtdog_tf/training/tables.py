@@ -109,3 +109,44 @@ def _mean_and_error(values: Sequence[float]) -> str:
     if len(values) == 1:
         return percent(values[0])
     return f"{percent(float(np.mean(values)))} +- {percent(standard_error(values))}"
+
+
+def paired_table(summaries: Sequence[Summary], baseline: str, row: str, key: str) -> str:
+    """Differences to a baseline, paired by target and trial, in percentage points.
+
+    Runs of one target and trial share split, batches and float phase, so their difference has far
+    less noise than their means.
+
+    Args:
+        summaries: of finished runs.
+        baseline: name of the variant to compare with.
+        row: "sma/source_validation" for example.
+        key: "target_in" for example.
+    """
+    accuracies: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+    for summary in summaries:
+        value = summary["rows"].get(row, {}).get(key)
+        if value is not None:
+            pair = ("+".join(summary["targets"]), summary["trial_seed"])
+            accuracies[summary["variant"]["name"]][pair] = value
+    reference = accuracies.pop(baseline, {})
+    rows = []
+    for variant, values in accuracies.items():
+        differences = np.array([values[p] - reference[p] for p in values if p in reference])
+        if not len(differences):
+            continue
+        error = "-"
+        if len(differences) > 1:
+            error = f"{100 * differences.std(ddof=1) / np.sqrt(len(differences)):.1f}"
+        better, worse = (differences > 0).sum(), (differences < 0).sum()
+        rows.append(
+            [
+                variant,
+                f"{100 * differences.mean():+.1f}",
+                error,
+                f"{better} / {worse}",
+                str(len(differences)),
+            ]
+        )
+    header = [f"variant minus {baseline}", "mean", "std. error", "better / worse", "pairs"]
+    return format_table(header, rows)

@@ -1,0 +1,67 @@
+r"""Compares the variants of finished runs: means with errors, and paired differences.
+
+  python -m tools.compare --runs=runs/estimate
+  python -m tools.compare --runs=tools/results/emoji_styles --baseline=frozen_float
+
+Every selection rule is shown; the headline, fixed beforehand, is the moving average of the weights
+at the step that source validation selects. "in" is the target's 80 % part. "out" is its 20 % part,
+whose objects no source domain has shown either if the runs had --split_by.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.files import read_json
+from qtdog_tf.training.finish import SUMMARY
+from qtdog_tf.training.tables import (
+    LAST,
+    LAST_SMA,
+    SELECTED,
+    SELECTED_SMA,
+    Summary,
+    paired_table,
+    trial_table,
+)
+from tools._main import refuse_arguments, run_tool
+
+ROWS = {
+    SELECTED_SMA: "moving average, selected on source validation (headline)",
+    SELECTED: "weights as trained, selected on source validation",
+    LAST_SMA: "moving average, last step",
+    LAST: "weights as trained, last step",
+}
+PARTS = {"target_in": "target, in", "target_out": "target, out"}
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("runs", None, "Output folder of tools.train.", required=True)
+flags.DEFINE_string("baseline", "erm", "The variant that the others are compared with.")
+
+
+def main(argv: list[str]) -> None:
+    """Prints the tables."""
+    refuse_arguments(argv)
+    summaries = read_summaries(Path(FLAGS.runs))
+    for row, meaning in ROWS.items():
+        for key, part in PARTS.items():
+            print(f"{meaning}; {part}; accuracy in %, mean +- standard error over trials")
+            print(trial_table(summaries, row, key) + "\n")
+            print(paired_table(summaries, FLAGS.baseline, row, key) + "\n")
+
+
+def read_summaries(output: Path) -> list[Summary]:
+    """The summaries of every finished run with a target in an output folder of training.
+
+    Raises:
+        UserError: if there is none.
+    """
+    paths = sorted(output.glob(f"*-trial*/*/{SUMMARY}"))
+    summaries = [summary for summary in map(read_json, paths) if summary["targets"]]
+    if not summaries:
+        raise UserError(f"{output} holds no finished run with a target domain")
+    return summaries
+
+
+if __name__ == "__main__":
+    run_tool(main)
