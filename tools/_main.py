@@ -15,11 +15,12 @@ EXIT_INTERRUPTED = 130
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
-def run_tool(main: Callable[[list[str]], None]) -> None:
+def run_tool(main: Callable[[list[str]], None], *, resumes: bool = False) -> None:
     """Runs `main` under absl; expected failures become one sentence on stderr.
 
     Args:
         main: the program, called with the positional arguments (the program's name first).
+        resumes: whether the same command goes on with what an interrupted one left.
     """
 
     def guarded(argv: list[str]) -> None:
@@ -28,7 +29,8 @@ def run_tool(main: Callable[[list[str]], None]) -> None:
         except UserError as error:
             fail(str(error))
         except KeyboardInterrupt:
-            print("\ninterrupted; the same command goes on from here", file=sys.stderr)
+            how = "the same command goes on from the last evaluation" if resumes else "start again"
+            print(f"\ninterrupted; {how}", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:
             # The reader of our output, `head` for example, has seen enough.

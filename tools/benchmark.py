@@ -22,7 +22,7 @@ from absl import flags
 from qtdog_tf.data import open_domains, split_domains, training_batches
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import write_json
-from qtdog_tf.models import build_classifier
+from qtdog_tf.models import FastDepthwiseConv2D, build_classifier
 from qtdog_tf.quantization import start_quantization
 from qtdog_tf.runs import versions
 from qtdog_tf.tables import format_table
@@ -32,7 +32,7 @@ from qtdog_tf.training.settings import TrainSettings
 from tools._main import refuse_arguments, run_tool
 
 MEASURES = ("steps", "input", "import")
-VARIANTS = ("float", "disabled", "quantized", "frozen", "bfloat16")
+VARIANTS = ("stock", "float", "disabled", "quantized", "frozen", "bfloat16")
 CLASSES = 11
 
 FLAGS = flags.FLAGS
@@ -40,7 +40,8 @@ flags.DEFINE_list("measure", "steps,input,import", f"What to measure, of {', '.j
 flags.DEFINE_list(
     "variants",
     "float,disabled,quantized",
-    "Steps to time. float: a plain model and Adam; disabled: wrapped, quantization off, with a "
+    "Steps to time. stock: Keras' own depthwise convolution and Adam, what this package began "
+    "with; float: its own, without wrappers; disabled: wrapped, quantization off, with a "
     "moving average; quantized: 7 bits; frozen: 7 bits, convolutions frozen; bfloat16: quantized, "
     "mixed precision.",
 )
@@ -123,20 +124,30 @@ def build(name: str) -> keras.Model:
         learning_rate=1e-6,  # so small that hundreds of steps on one batch change nothing
         mixed_precision="bfloat16" if name == "bfloat16" else "none",
     )
-    if name == "float":
+    if name in ("stock", "float"):
         model = build_classifier(
             settings.backbone,
             CLASSES,
             image_size=settings.image_size,
             weights=None if settings.weights == "none" else settings.weights,
         )
+        if name == "stock":
+            model = keras.models.clone_model(model, clone_function=stock_layer)
+        optimizer = keras.optimizers.Adam(1e-6) if name == "stock" else Adam(1e-6)
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
-        model.compile(Adam(1e-6), loss, metrics=["accuracy"], jit_compile=False)
+        model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
         return model
     model = build_training_model(settings, CLASSES, bits=7, seed=0)
     if name != "disabled":
         start_quantization(model, "frozen" if name == "frozen" else "train")
     return model
+
+
+def stock_layer(layer: keras.layers.Layer) -> keras.layers.Layer:
+    """A copy of a layer, with Keras' depthwise convolution in place of this package's."""
+    if isinstance(layer, FastDepthwiseConv2D):
+        return keras.layers.DepthwiseConv2D.from_config(layer.get_config())
+    return layer.__class__.from_config(layer.get_config())
 
 
 def time_steps(models: dict[str, keras.Model]) -> dict[str, Timing]:

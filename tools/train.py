@@ -114,4 +114,4 @@ def run_plan(
 
 
 if __name__ == "__main__":
-    run_tool(main)
+    run_tool(main, resumes=True)
