@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from absl import flags
 
-from qtdog_tf.errors import UserError
 from tests.programs import REPOSITORY, assert_refused, run_program
 from tests.small_data import make_small_data
 
@@ -36,18 +34,46 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
-@pytest.fixture
-def refusal(data: Path, tmp_path: Path) -> Callable[..., str]:
-    """Runs the program's main in this process and returns the sentence that it refuses with."""
-    from tools import train
+# Absl's flags are global, and other tests of this process may load another program.
+ANSWER_REFUSALS = """
+import json, sys
+from absl import flags
+from tools import train
+for line in sys.stdin:
+    flags.FLAGS.unparse_flags()
+    flags.FLAGS(["train", *json.loads(line)])
+    try:
+        train.main(["train"])
+        print(json.dumps("not refused"), flush=True)
+    except train.UserError as error:
+        print(json.dumps(str(error)), flush=True)
+"""
 
+
+@pytest.fixture(scope="module")
+def answering() -> Iterator[subprocess.Popen[str]]:
+    """A process that answers each line of flags with the sentence that training refuses with."""
+    command = [sys.executable, "-c", ANSWER_REFUSALS]
+    with subprocess.Popen(
+        command,
+        cwd=REPOSITORY,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as process:
+        yield process
+        process.communicate()
+
+
+@pytest.fixture
+def refusal(answering: subprocess.Popen[str], data: Path, tmp_path: Path) -> Callable[..., str]:
     def run(**values: object) -> str:
         chosen = {**SMALL, "data": data, "output": tmp_path / "runs", **values}
-        flags.FLAGS.unparse_flags()
-        flags.FLAGS(["train", *(f"--{name}={value}" for name, value in chosen.items())])
-        with pytest.raises(UserError) as caught:
-            train.main(["train"])
-        return str(caught.value)
+        assert answering.stdin and answering.stdout
+        arguments = [f"--{name}={value}" for name, value in chosen.items()]
+        print(json.dumps(arguments), file=answering.stdin, flush=True)
+        return json.loads(answering.stdout.readline())
 
     return run
 
