@@ -2,6 +2,7 @@
 
     <output>/settings.json                       settings, versions, git commit
     <output>/<targets>-trial<k>/data.json        domains, classes, split of this trial
+    <output>/<targets>-trial<k>/times.json       wall times, apart from what repeats
     <output>/<targets>-trial<k>/float/           the float phase that the variants share
     <output>/<targets>-trial<k>/<variant>/       one run:
         run.json         what it is, and what a later program needs to use its models
@@ -9,8 +10,9 @@
         loss.csv         loss and accuracy on the training batches
         checkpoint.npz   full state, while the run is unfinished
         selected.keras, selected_sma.keras, last.keras, last_sma.keras
+        layers.txt       what became of every layer: bits, codes in use, bytes, why left float
+        tensorboard/     the evaluations as scalars
         summary.json     written last: the run is finished
-        times.json       wall times, apart from what a repeated run reproduces
 
 Every file is either whole or not there.
 """

@@ -7,8 +7,8 @@ from typing import Any
 
 import keras
 
-from qtdog_tf.files import replacing, write_json
-from qtdog_tf.quantization.size import model_size
+from qtdog_tf.files import replacing, write_json, write_text
+from qtdog_tf.quantization import format_report, model_size, quantization_report
 from qtdog_tf.records import RAW, SMA, Evaluation
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.state import unwrap_optimizer
@@ -53,7 +53,10 @@ def write_summary(
     folder: Path,
     from_step: int,
 ) -> None:
-    """Writes `run.json` (what a later program needs) and `summary.json` (the run is finished).
+    """Writes `run.json`, `layers.txt` and, as the last thing, `summary.json`.
+
+    `run.json` says what a later program needs to use the models, `layers.txt` what became of every
+    layer of the last one, and `summary.json` that the run is finished.
 
     Args:
         model: at the end of training; its size is recorded.
@@ -65,6 +68,7 @@ def write_summary(
     """
     identity = {"variant": dataclasses.asdict(variant), **identity}
     write_json(folder / "run.json", identity)
+    write_text(folder / "layers.txt", format_report(quantization_report(model)) + "\n")
     size = model_size(model)
     summary = summarize(evaluations, from_step)
     sizes = {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}
