@@ -30,7 +30,7 @@ import keras, tensorflow as tf
 legacy = before.get("TF_USE_LEGACY_KERAS") == "1"
 import tf_keras
 assert tf.keras.Model is (tf_keras if legacy else keras).Model
-assert qtdog_tf.QuantizeWrapper.__mro__[1] is keras.layers.Wrapper
+assert issubclass(qtdog_tf.QuantizeWrapper, keras.layers.Wrapper)
 """
 
 TOUCHED = """

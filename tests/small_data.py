@@ -1,4 +1,4 @@
-"""A small real data set for end-to-end tests: three domains, three classes, ten images each."""
+"""A small real data set and a tiny run for end-to-end tests."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,19 @@ from qtdog_tf.data.embedded import emoji_styles_root
 DOMAINS = ("flat", "gradient", "line")
 CLASSES = ("face", "hand", "vehicle")
 IMAGES_PER_CLASS = 10
+
+# Settings of a training run that takes seconds.
+TINY_RUN = {
+    "backbone": "tiny",
+    "weights": "none",
+    "image_size": 16,
+    "images_per_domain": 4,
+    "steps": 12,
+    "quantize_step": 6,
+    "eval_every": 4,
+    "sma_start": 3,
+    "learning_rate": 1e-2,
+}
 
 
 def make_small_data(root: Path) -> Path:

@@ -12,7 +12,7 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import choose_images, evaluate_run, open_run
 from tests.programs import assert_refused, run_program
-from tests.small_data import CLASSES, IMAGES_PER_CLASS, make_small_data
+from tests.small_data import CLASSES, IMAGES_PER_CLASS, TINY_RUN, make_small_data
 
 
 @pytest.fixture(scope="module")
@@ -30,16 +30,8 @@ def trial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         output=output,
         target_domains="line",
         variants="erm,qtdog7",
-        backbone="tiny",
-        weights="none",
-        image_size=16,
-        images_per_domain=4,
-        steps=6,
-        quantize_step=3,
-        eval_every=5,
-        sma_start=2,
         check_data=False,
-        learning_rate=1e-2,
+        **{**TINY_RUN, "steps": 6, "quantize_step": 3, "eval_every": 5, "sma_start": 2},
     )
     assert done.returncode == 0, done.stderr
     return output / "line-trial0"

@@ -14,19 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import REPOSITORY, assert_refused, run_program
-from tests.small_data import make_small_data
-
-SMALL = {
-    "backbone": "tiny",
-    "weights": "none",
-    "image_size": 16,
-    "images_per_domain": 4,
-    "steps": 12,
-    "quantize_step": 6,
-    "eval_every": 4,
-    "sma_start": 3,
-    "learning_rate": 1e-2,
-}
+from tests.small_data import TINY_RUN, make_small_data
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +57,7 @@ def answering() -> Iterator[subprocess.Popen[str]]:
 @pytest.fixture
 def refusal(answering: subprocess.Popen[str], data: Path, tmp_path: Path) -> Callable[..., str]:
     def run(**values: object) -> str:
-        chosen = {**SMALL, "data": data, "output": tmp_path / "runs", **values}
+        chosen = {**TINY_RUN, "data": data, "output": tmp_path / "runs", **values}
         assert answering.stdin and answering.stdout
         arguments = [f"--{name}={value}" for name, value in chosen.items()]
         print(json.dumps(arguments), file=answering.stdin, flush=True)
@@ -80,7 +68,7 @@ def refusal(answering: subprocess.Popen[str], data: Path, tmp_path: Path) -> Cal
 
 def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "runs"
-    plan = {**SMALL, "data": data, "output": output, "variants": "erm,qtdog4"}
+    plan = {**TINY_RUN, "data": data, "output": output, "variants": "erm,qtdog4"}
     done = run_program("train", target_domains="line,flat", **plan)
     assert done.returncode == 0, done.stderr
     folder = output / "line+flat-trial0"
@@ -103,7 +91,7 @@ def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
 
 
 def test_killed_run_goes_on_by_the_same_command(data: Path, tmp_path: Path) -> None:
-    plan = {**SMALL, "steps": 24, "quantize_step": 4, "data": data, "variants": "qtdog7"}
+    plan = {**TINY_RUN, "steps": 24, "quantize_step": 4, "data": data, "variants": "qtdog7"}
     straight = run_program("train", output=tmp_path / "straight", target_domains="line", **plan)
     assert straight.returncode == 0, straight.stderr
 
@@ -137,14 +125,14 @@ def test_unknown_flag_ends_without_traceback() -> None:
 
 def test_one_sentence_and_nothing_written(data: Path, tmp_path: Path) -> None:
     output = tmp_path / "runs"
-    done = run_program("train", data=data, output=output, variants="qtdog9", **SMALL)
+    done = run_program("train", data=data, output=output, variants="qtdog9", **TINY_RUN)
     assert_refused(done, "bits must be from 2 to 8")
     assert not output.exists()
 
 
 def test_disk_full_is_one_sentence(data: Path, tmp_path: Path) -> None:
     """A limit on file sizes stands in for the full disk: the same kind of failed write."""
-    arguments = {**SMALL, "data": data, "output": tmp_path / "runs", "target_domains": "line"}
+    arguments = {**TINY_RUN, "data": data, "output": tmp_path / "runs", "target_domains": "line"}
     done = subprocess.run(
         [sys.executable, "-m", "tools.train", *(f"--{k}={v}" for k, v in arguments.items())],
         cwd=REPOSITORY,
@@ -170,6 +158,7 @@ def test_disk_full_is_one_sentence(data: Path, tmp_path: Path) -> None:
         ({"variants": "sgd"}, "unknown variant 'sgd'"),
         ({"quantize_step": 12}, "quantize_step (12) must be below steps (12)"),
         ({"trial_seeds": "0,x"}, "trial_seeds must be whole numbers"),
+        ({"trial_seeds": "0,00"}, "trial_seeds must be one or more different numbers"),
         ({"backbone": "resnet51"}, "unknown backbone 'resnet51'"),
         ({"data": "no/such/folder"}, "no/such/folder"),
         ({"holdout": 1.5}, "holdout must be at most 0.9; received 1.5"),

@@ -11,6 +11,7 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json
+from qtdog_tf.quantization import quantize_wrappers
 from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.training.callbacks import StartQuantization
 from qtdog_tf.training.evaluation import DomainEvaluation, predict_logits, score
@@ -20,20 +21,10 @@ from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.trial import Trial
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import make_small_data
+from tests.small_data import TINY_RUN, make_small_data
 
-SETTINGS = TrainSettings(
-    data="small",
-    backbone="tiny",
-    weights="none",
-    image_size=16,
-    images_per_domain=4,
-    steps=13,
-    quantize_step=6,
-    eval_every=4,
-    learning_rate=1e-3,
-    sma_start=3,
-)
+# One step more than a multiple of eval_every, so that the last step is evaluated for being last.
+SETTINGS = TrainSettings(**{**TINY_RUN, "data": "small", "steps": 14, "learning_rate": 1e-3})  # type: ignore[arg-type]
 ROLES = Roles(("flat", "gradient"), ("line",))
 VARIANTS = parse_variants(("erm", "qtdog5", "frozen7", "frozen_float"))
 MODELS = ("selected.keras", "selected_sma.keras", "last.keras", "last_sma.keras")
@@ -44,8 +35,8 @@ def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
     return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
 
 
-def make_trial(domain_set: DomainSet, output: Path) -> Trial:
-    return Trial(SETTINGS, domain_set, ROLES, 0, output, PhaseProgress(100, enabled=False))
+def make_trial(domain_set: DomainSet, output: Path, settings: TrainSettings = SETTINGS) -> Trial:
+    return Trial(settings, domain_set, ROLES, 0, output, PhaseProgress(100, enabled=False))
 
 
 def weights_of(path: Path) -> list[np.ndarray]:
@@ -175,3 +166,20 @@ def test_saved_models_are_those_that_the_summary_reports(
         model = keras.saving.load_model(finished / name / file, compile=False)
         scores = [score(predict_logits(model, part.images), part.labels) for part in parts]
         assert np.mean([s.accuracy for s in scores]) == rows[row]["source_accuracy"], row
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+def test_mixed_precision_leaves_codes_exact(
+    domain_set: DomainSet, tmp_path: Path, precision: str
+) -> None:
+    settings = TrainSettings(**{**vars(SETTINGS), "mixed_precision": precision})
+    (variant,) = parse_variants(("qtdog5",))
+    make_trial(domain_set, tmp_path, settings).run([variant])
+    model = keras.saving.load_model(
+        tmp_path / "line-trial0" / "qtdog5" / "last.keras", compile=False
+    )
+    for wrapper in quantize_wrappers(model):
+        for weight, quantizer, variables in wrapper.quantized_weights:
+            assert weight.dtype == "float32" and variables["step_size"].dtype == "float32"
+            codes = quantizer.codes(weight, variables).numpy()
+            assert codes.min() >= -16 and codes.max() <= 15 and len(np.unique(codes)) > 4

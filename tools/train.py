@@ -80,12 +80,15 @@ def parse_trial_seeds(texts: list[str]) -> list[int]:
     """The trial seeds as integers.
 
     Raises:
-        UserError: if one is not a whole number of at least 0.
+        UserError: if one is not a whole number of at least 0, or comes twice, or none is given.
     """
     for text in texts:
         if not text.strip().isdecimal():
             raise UserError(f"trial_seeds must be whole numbers such as 0,1,2; received {text!r}")
-    return [int(text) for text in texts]
+    seeds = [int(text) for text in texts]
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise UserError(f"trial_seeds must be one or more different numbers; received {texts}")
+    return seeds
 
 
 def run_plan(

@@ -16,7 +16,7 @@ from qtdog_tf.errors import UserError
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
 from qtdog_tf.quantization.rebuild import copy_layer, rebuild, remember_float_reason
-from qtdog_tf.quantization.wrapper import QuantizeWrapper
+from qtdog_tf.quantization.wrapper import ConfiguredWrapper, QuantizeWrapper
 
 QUANTIZABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.Dense)
 
@@ -46,7 +46,7 @@ def channel_axes(layer: keras.layers.Layer) -> tuple[int, ...]:
 
 
 @keras.saving.register_keras_serializable("qtdog_tf")
-class QuantizeAnnotate(keras.layers.Wrapper):
+class QuantizeAnnotate(ConfiguredWrapper):
     """Marks a layer for `quantize_apply`; computes what the layer computes.
 
     Args:
@@ -59,31 +59,11 @@ class QuantizeAnnotate(keras.layers.Wrapper):
     ) -> None:
         kwargs.setdefault("name", f"annotated_{layer.name}")
         kwargs.setdefault("dtype", layer.dtype_policy)
-        super().__init__(layer, **kwargs)
-        self.quantize_config = quantize_config
-        self.supports_masking = layer.supports_masking
+        super().__init__(layer, quantize_config, **kwargs)
 
     def call(self, inputs: Any, **kwargs: Any) -> Any:
         """The layer's output."""
         return self.layer(inputs, **kwargs)
-
-    def get_config(self) -> dict[str, Any]:
-        """The constructor's arguments."""
-        config = super().get_config()
-        config["quantize_config"] = keras.saving.serialize_keras_object(self.quantize_config)
-        return config
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> "QuantizeAnnotate":
-        """The inverse of `get_config`."""
-        config = dict(config)
-        layer = keras.saving.deserialize_keras_object(config.pop("layer"), custom_objects)
-        quantize_config = keras.saving.deserialize_keras_object(
-            config.pop("quantize_config"), custom_objects
-        )
-        return cls(layer, quantize_config, **config)
 
 
 def quantize_annotate_layer(

@@ -29,8 +29,43 @@ def check_mode(mode: str) -> str:
     return mode
 
 
+class ConfiguredWrapper(keras.layers.Wrapper):
+    """A layer together with how it is quantized: what marks and quantizing wrappers share.
+
+    Args:
+        layer: the layer.
+        quantize_config: which of its weights are quantized, and by what.
+        **kwargs: of `keras.layers.Layer`.
+    """
+
+    def __init__(
+        self, layer: keras.layers.Layer, quantize_config: WeightQuantizeConfig, **kwargs: Any
+    ) -> None:
+        super().__init__(layer, **kwargs)
+        self.supports_masking = layer.supports_masking
+        self.quantize_config = quantize_config
+
+    def get_config(self) -> dict[str, Any]:
+        """The constructor's arguments."""
+        config = super().get_config()
+        config["quantize_config"] = keras.saving.serialize_keras_object(self.quantize_config)
+        return config
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "ConfiguredWrapper":
+        """The inverse of `get_config`."""
+        config = dict(config)
+        layer = keras.saving.deserialize_keras_object(config.pop("layer"), custom_objects)
+        quantize_config = keras.saving.deserialize_keras_object(
+            config.pop("quantize_config"), custom_objects
+        )
+        return cls(layer, quantize_config, **config)
+
+
 @keras.saving.register_keras_serializable("qtdog_tf")
-class QuantizeWrapper(keras.layers.Wrapper):
+class QuantizeWrapper(ConfiguredWrapper):
     """Runs a layer with its weights quantized, or as it is while quantization is off.
 
     The latent float weights stay the layer's variables (they are saved and trained); the
@@ -60,10 +95,8 @@ class QuantizeWrapper(keras.layers.Wrapper):
         kwargs["dtype"] = "float32"
         kwargs.setdefault("trainable", layer.trainable)
         self._mode = check_mode(mode)
-        super().__init__(layer, name=name or f"quant_{layer.name}", **kwargs)
+        super().__init__(layer, quantize_config, name=name or f"quant_{layer.name}", **kwargs)
         self.autocast = False
-        self.supports_masking = layer.supports_masking
-        self.quantize_config = quantize_config
         # (latent variable, quantizer, the quantizer's variables), filled by `build`. Past Keras'
         # tracking, which would list the layer's own variables a second time.
         object.__setattr__(self, "_quantized", [])
@@ -159,22 +192,7 @@ class QuantizeWrapper(keras.layers.Wrapper):
 
     def get_config(self) -> dict[str, Any]:
         """The constructor's arguments; `mode` too, or a loaded model would be a float one."""
-        config = super().get_config()
-        config["quantize_config"] = keras.saving.serialize_keras_object(self.quantize_config)
-        config["mode"] = self._mode
-        return config
-
-    @classmethod
-    def from_config(
-        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
-    ) -> "QuantizeWrapper":
-        """The inverse of `get_config`."""
-        config = dict(config)
-        layer = keras.saving.deserialize_keras_object(config.pop("layer"), custom_objects)
-        quantize_config = keras.saving.deserialize_keras_object(
-            config.pop("quantize_config"), custom_objects
-        )
-        return cls(layer, quantize_config, **config)
+        return {**super().get_config(), "mode": self._mode}
 
 
 def quantize_wrappers(model: keras.Model) -> list[QuantizeWrapper]:
