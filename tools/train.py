@@ -13,23 +13,21 @@ The same command goes on with what an interrupted one left, and prints the table
 finished. Settings may stand in a file: --flagfile=configs/quickstart.flags.
 """
 
-import json
 import sys
 from pathlib import Path
 
 from absl import flags
 
 from qtdog_tf.data import open_domains
-from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.runs import claim_folder, versions
 from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.progress import PhaseProgress
-from qtdog_tf.training.roles import Roles, plan_roles
+from qtdog_tf.training.roles import plan_roles
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.tables import SELECTED_SMA, run_table, trial_table
-from qtdog_tf.training.trial import Trial
-from qtdog_tf.training.variants import Variant, parse_variants
+from qtdog_tf.training.trial import Trial, is_finished, trial_folder
+from qtdog_tf.training.variants import parse_variants
 from tools._flags import define_flags, settings_from_flags
 from tools._main import refuse_arguments, run_tool
 
@@ -63,13 +61,26 @@ def main(argv: list[str]) -> None:
     domain_set = open_domains(settings.data)
     roles = plan_roles(domain_set.names, FLAGS.target_domains, FLAGS.source_domains)
     output = Path(FLAGS.output)
-    claim_folder(output, "settings.json", vars(settings), versions=versions())
-    if FLAGS.check_data:
+    plan = [(role, seed) for seed in trial_seeds for role in roles]
+    missing = {
+        (role, seed): [v for v in variants if not is_finished(trial_folder(output, role, seed), v)]
+        for role, seed in plan
+    }
+    if FLAGS.check_data and any(missing.values()):
         report = check_roles(domain_set, roles)
         for warning in report.warnings:
             print(f"warning: {warning}", file=sys.stderr)
         report.raise_errors()
-    summaries = run_plan(settings, domain_set, roles, trial_seeds, variants, output)
+    claim_folder(output, "settings.json", vars(settings), versions=versions())
+    progress = PhaseProgress(steps_of(settings, len(variants)) * len(plan))
+    summaries: list[dict] = []
+    for role, seed in plan:
+        progress.skip(finished_steps(settings, len(variants), len(missing[role, seed])))
+        trial = Trial(settings, domain_set, role, seed, output, progress)
+        if missing[role, seed]:
+            print(trial.cache_plan, file=sys.stderr)
+        summaries += trial.run(variants)
+    print(f"results of {len(summaries)} runs are in {output}", file=sys.stderr)
     print(run_table(summaries))
     if len(trial_seeds) * len(roles) > 1 and roles[0].targets:
         print(f"\nTarget accuracy in %, {SELECTED_SMA}, mean and standard error over trials")
@@ -91,29 +102,16 @@ def parse_trial_seeds(texts: list[str]) -> list[int]:
     return seeds
 
 
-def run_plan(
-    settings: TrainSettings,
-    domain_set: DomainSet,
-    roles: list[Roles],
-    trial_seeds: list[int],
-    variants: tuple[Variant, ...],
-    output: Path,
-) -> list[dict]:
-    """Runs every trial of the plan in turn; returns the summaries of all runs."""
+def steps_of(settings: TrainSettings, variants: int) -> int:
+    """Steps of a trial: one float phase, then each variant's own part."""
     tail = settings.steps - settings.quantize_step
-    trial_steps = settings.quantize_step + tail * len(variants)
-    progress = PhaseProgress(trial_steps * len(roles) * len(trial_seeds))
-    summaries: list[dict] = []
-    for trial_seed in trial_seeds:
-        for role in roles:
-            trial = Trial(settings, domain_set, role, trial_seed, output, progress)
-            if not summaries:
-                print(trial.cache_plan, file=sys.stderr)
-            missing = sum(not trial.is_finished(variant) for variant in variants)
-            progress.skip(trial_steps if not missing else (len(variants) - missing) * tail)
-            summaries += trial.run(variants)
-    print(f"results of {len(summaries)} runs are in {output}", file=sys.stderr)
-    return json.loads(json.dumps(summaries))
+    return settings.quantize_step + tail * variants
+
+
+def finished_steps(settings: TrainSettings, variants: int, missing: int) -> int:
+    """Steps of a trial that need not be done any more."""
+    todo = steps_of(settings, missing) if missing else 0
+    return steps_of(settings, variants) - todo
 
 
 if __name__ == "__main__":

@@ -32,6 +32,16 @@ from qtdog_tf.training.tensorboard import TensorBoardLog
 from qtdog_tf.training.variants import Variant
 
 
+def trial_folder(output: Path, roles: Roles, trial_seed: int) -> Path:
+    """The folder of a trial, `<output>/<targets>-trial<k>`."""
+    return Path(output) / f"{roles.name}-trial{trial_seed}"
+
+
+def is_finished(folder: Path, variant: Variant) -> bool:
+    """Whether a variant's summary is in the folder of its trial; it is written last."""
+    return (folder / variant.name / SUMMARY).exists()
+
+
 class Trial:
     """Trains the variants of one (targets, trial seed) in a folder, from wherever it got to.
 
@@ -60,7 +70,7 @@ class Trial:
         self.domain_set = domain_set
         self.roles = roles
         self.trial_seed = trial_seed
-        self.folder = Path(output) / f"{roles.name}-trial{trial_seed}"
+        self.folder = trial_folder(output, roles, trial_seed)
         self.progress = progress
         self.splits = split_domains(
             domain_set, trial_seed, settings.holdout, settings.split_by or None
@@ -86,16 +96,12 @@ class Trial:
 
     def run(self, variants: Sequence[Variant]) -> list[dict[str, Any]]:
         """Trains what is not finished yet; returns the summary of every variant, in order."""
-        missing = [variant for variant in variants if not self.is_finished(variant)]
+        missing = [variant for variant in variants if not is_finished(self.folder, variant)]
         if missing:
             self._float_phase(missing)
         for variant in missing:
             self._run_variant(variant)
         return [read_json(self.folder / variant.name / SUMMARY) for variant in variants]
-
-    def is_finished(self, variant: Variant) -> bool:
-        """Whether the variant's summary is there, which is written last."""
-        return (self.folder / variant.name / SUMMARY).exists()
 
     @property
     def parts(self) -> list[Part]:
