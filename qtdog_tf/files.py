@@ -39,6 +39,15 @@ def replacing(path: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def rename_unless_there(unfinished: Path, folder: Path) -> None:
+    """Gives a finished folder its name, unless another process has made the same one meanwhile."""
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        if not folder.is_dir():
+            raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes a text file in one go."""
     with replacing(path) as temporary:

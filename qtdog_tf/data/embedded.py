@@ -15,6 +15,7 @@ from io import BytesIO
 from pathlib import Path
 
 from qtdog_tf.errors import UserError
+from qtdog_tf.files import rename_unless_there
 
 EMOJI_STYLES = "emoji_styles"
 CACHE_VARIABLE = "QTDOG_TF_CACHE"
@@ -90,19 +91,10 @@ def _unpack(archive: zipfile.ZipFile, root: Path) -> None:
         if root.exists() and not _is_whole(root, archive):
             root.rename(unpacked.with_name(unpacked.name + "-damaged"))
         if not root.exists():
-            _rename_unless_there(unpacked, root)
+            rename_unless_there(unpacked, root)
     finally:
         shutil.rmtree(unpacked, ignore_errors=True)
         shutil.rmtree(unpacked.with_name(unpacked.name + "-damaged"), ignore_errors=True)
-
-
-def _rename_unless_there(unpacked: Path, root: Path) -> None:
-    try:
-        unpacked.rename(root)
-    except OSError:
-        # Another process renamed its own, identical copy in the meantime.
-        if not root.is_dir():
-            raise
 
 
 def _remove_abandoned(cache: Path) -> None:

@@ -18,6 +18,7 @@ import tensorflow_datasets as tfds
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.folders import read_folder
 from qtdog_tf.errors import UserError
+from qtdog_tf.files import rename_unless_there
 
 # Names that TFDS data sets give to what identifies an example, best first.
 ID_FEATURES = (
@@ -146,7 +147,7 @@ def _extract(parts: _Parts, features: dict[int, _Features], root: Path) -> None:
                 for split in splits:
                     _write_split(builder, split, features[id(builder)], unfinished / _safe(domain))
             unfinished.chmod(0o755)
-            _rename_unless_there(unfinished, root)
+            rename_unless_there(unfinished, root)
         finally:
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
@@ -173,15 +174,6 @@ def _write_split(builder: Any, split: str, features: _Features, folder: Path) ->
                 f"TFDS data set {builder.info.full_name}: {features.id} {path.stem!r} occurs twice "
                 f"in one class of split {split!r}, so it does not identify an image"
             ) from None
-
-
-def _rename_unless_there(unfinished: Path, root: Path) -> None:
-    try:
-        unfinished.rename(root)
-    except OSError:
-        # Another process has written the same files in the meantime.
-        if not root.is_dir():
-            raise
 
 
 def _file_name(identity: Any, contents: bytes) -> str:
