@@ -1,0 +1,40 @@
+"""From a trained model to a .tflite file whose weights are the learned codes.
+
+Start from `plan_graph`, then `export_model`; `open_file` runs a file.
+"""
+
+from qtdog_tf.export.agreement import Agreement, ImageSet
+from qtdog_tf.export.build import plan_graph
+from qtdog_tf.export.exporter import Export, export_model
+from qtdog_tf.export.lower import float_layers, lower
+from qtdog_tf.export.metadata import ModelInfo, add_metadata, read_info, read_labels
+from qtdog_tf.export.progress import Stages
+from qtdog_tf.export.report import format_report, report_values
+from qtdog_tf.export.run_images import CalibrationChoice, calibration_choice, comparison_sets
+from qtdog_tf.export.runner import TFLiteClassifier, open_file, round_pixels
+from qtdog_tf.export.settings import KINDS, ExportSettings
+
+__all__ = [
+    "KINDS",
+    "Agreement",
+    "CalibrationChoice",
+    "Export",
+    "ExportSettings",
+    "ImageSet",
+    "ModelInfo",
+    "Stages",
+    "TFLiteClassifier",
+    "add_metadata",
+    "calibration_choice",
+    "comparison_sets",
+    "export_model",
+    "float_layers",
+    "format_report",
+    "lower",
+    "open_file",
+    "plan_graph",
+    "read_info",
+    "read_labels",
+    "report_values",
+    "round_pixels",
+]

@@ -1,0 +1,158 @@
+"""Makes the .tflite file of a planned graph: calibrate, quantize, convert. No check yet.
+
+Start with `plan_graph`, which says whether there is a file of that kind at all, then `build_file`.
+"""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.export import ops
+from qtdog_tf.export.calibration import Calibration, calibrate
+from qtdog_tf.export.convert import HALF, INTEGER, PLAIN, Conversion, convert
+from qtdog_tf.export.deploy import save_for_conversion
+from qtdog_tf.export.dynamic import store_codes
+from qtdog_tf.export.fold import fold
+from qtdog_tf.export.kernels import round_to_int8
+from qtdog_tf.export.lower import float_layers, lower, with_probabilities
+from qtdog_tf.export.progress import Stages
+from qtdog_tf.export.quantize import (
+    INT4_BITS,
+    DeadChannel,
+    check_codes,
+    check_int4,
+    quantize_graph,
+)
+from qtdog_tf.export.settings import DYNAMIC, FLOAT16, INT4, ExportSettings
+
+CALIBRATION_BATCH = 32
+INT8_BITS = 8
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Built:
+    """How a file came about.
+
+    Attributes:
+        graph: what was converted: dead channels silenced, float weights rounded where need be.
+        dead: channels that give a constant in the file.
+        rounded: layers whose weights were float and are 8-bit codes in the file.
+        calibration: what calibration saw; None for kinds without.
+        conversion: time and memory of the converter.
+    """
+
+    graph: ops.Graph
+    dead: list[DeadChannel]
+    rounded: list[str]
+    calibration: Calibration | None
+    conversion: Conversion
+
+
+def plan_graph(model: keras.Model, settings: ExportSettings) -> ops.Graph:
+    """The folded graph of a model, if it can be exported as the settings say.
+
+    Args:
+        model: functional or sequential, from raw pixels to logits.
+        settings: of the export.
+
+    Raises:
+        UserError: if it cannot, naming the layer and what can be done instead.
+    """
+    settings.check()
+    # An integer file that takes floats has no pixel codes that could carry the normalization.
+    absorb = not settings.is_integer or settings.input_type != "float32"
+    graph = fold(with_probabilities(lower(model)), absorb_normalization=absorb)
+    if settings.is_integer:
+        obstacles = float_layers(graph)
+        if obstacles:
+            more = f", and {len(obstacles) - 1} more" * (len(obstacles) > 1)
+            raise UserError(
+                f"this network has no {settings.kind} file, since layer {obstacles[0]}{more}; "
+                "--kind=dynamic and --kind=float32 export it"
+            )
+        if not any(conv.kernel.learned for conv in graph.convs):
+            raise UserError(
+                f"no layer of this model is quantized, and --kind={settings.kind} ships learned "
+                "codes: train a quantized variant (qtdog7), or export --kind=float32 or dynamic"
+            )
+    if settings.kind == INT4:
+        check_int4(graph)
+    return graph
+
+
+def build_file(
+    graph: ops.Graph,
+    output: Path,
+    log: Path,
+    settings: ExportSettings,
+    pixels: np.ndarray,
+    stages: Stages,
+) -> Built:
+    """Writes the file of a graph.
+
+    Args:
+        graph: what `plan_graph` returned for the same settings.
+        output: the file.
+        log: what the converter says goes there.
+        settings: of the export.
+        pixels: calibration images, uint8 [n, S, S, 3]; not looked at for float activations.
+        stages: shows how far the work is.
+
+    Raises:
+        UserError: if the conversion fails.
+    """
+    calibration: Calibration | None = None
+    dead: list[DeadChannel] = []
+    converted = graph
+    if settings.is_integer:
+        calibration = _calibrate(graph, settings, pixels, stages)
+        converted, dead = quantize_graph(graph, calibration)
+    elif settings.kind == DYNAMIC:
+        converted = _round_all(graph)
+    numbers = HALF if settings.kind == FLOAT16 else INTEGER if settings.is_integer else PLAIN
+    with (
+        tempfile.TemporaryDirectory(prefix=".saved-model-", dir=output.parent) as folder,
+        stages.stage("Converting"),
+    ):
+        save_for_conversion(
+            converted,
+            Path(folder),
+            ranges=dict(calibration.ranges) if calibration else None,
+            weight_bits=INT4_BITS if settings.kind == INT4 else INT8_BITS,
+        )
+        conversion = convert(
+            Path(folder), output, log, numbers=numbers, input_type=settings.input_type
+        )
+    if settings.kind == DYNAMIC:
+        store_codes(output, converted)
+    stored_as_codes = settings.is_integer or settings.kind == DYNAMIC
+    rounded = [c.name for c in graph.convs if c.kernel.codes is None] if stored_as_codes else []
+    return Built(converted, dead, rounded, calibration, conversion)
+
+
+def _calibrate(
+    graph: ops.Graph, settings: ExportSettings, pixels: np.ndarray, stages: Stages
+) -> Calibration:
+    with stages.stage("Calibrating", len(pixels)) as advance:
+
+        def batches():  # type: ignore[no-untyped-def]
+            for start in range(0, len(pixels), CALIBRATION_BATCH):
+                batch = pixels[start : start + CALIBRATION_BATCH]
+                yield batch
+                advance(len(batch))
+
+        return calibrate(graph, batches(), observer=settings.observer, percent=settings.percentile)
+
+
+def _round_all(graph: ops.Graph) -> ops.Graph:
+    operations: list[ops.Op] = []
+    for op in graph.ops:
+        if isinstance(op, ops.Conv):
+            check_codes(op)
+            op = dataclasses.replace(op, kernel=round_to_int8(op.kernel))
+        operations.append(op)
+    return ops.Graph(tuple(operations))

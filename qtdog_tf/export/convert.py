@@ -1,0 +1,132 @@
+"""Runs TensorFlow's converter in a process of its own.
+
+It writes pages to the terminal, keeps its memory, and a fault in it ends the process: in a child,
+all of that goes to a log file, and the parent says in one sentence what went wrong.
+
+Start with `convert`. The child runs this file as a program.
+"""
+
+import contextlib
+import dataclasses
+import json
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.files import replacing
+
+PLAIN, INTEGER, HALF = "plain", "integer", "half"
+_BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclasses.dataclass(frozen=True)
+class Conversion:
+    """How a conversion went.
+
+    Attributes:
+        seconds: wall time.
+        peak_memory: of the converter's process, bytes.
+    """
+
+    seconds: float
+    peak_memory: int
+
+
+def convert(
+    saved_model: Path, output: Path, log: Path, *, numbers: str, input_type: str = "float32"
+) -> Conversion:
+    """Converts a SavedModel to a .tflite file.
+
+    Args:
+        saved_model: what `save_for_conversion` wrote.
+        output: the file to write, in one go.
+        log: what the converter says goes there.
+        numbers: "plain" (float32), "half" (weights in float16), or "integer" (by the fake-quant
+            operations in the model).
+        input_type: of integer files: "uint8", "int8" or "float32"; the output has the same.
+
+    Raises:
+        UserError: if the conversion fails, with the layer's name where the converter gives one.
+    """
+    output, log = Path(output), Path(log)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    began = time.monotonic()
+    with replacing(output) as temporary:
+        options = {"numbers": numbers, "input_type": input_type}
+        command = [sys.executable, "-m", "qtdog_tf.export.convert", str(saved_model)]
+        with log.open("wb") as file:
+            process = subprocess.Popen(
+                [*command, str(temporary), json.dumps(options)],
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env=_environment(),
+            )
+            status, usage = _wait(process)
+        if status != 0 or temporary.stat().st_size == 0:
+            raise UserError(_why_failed(status, log))
+    return Conversion(time.monotonic() - began, usage.ru_maxrss * _BYTES_PER_MAXRSS)
+
+
+def _environment() -> dict[str, str]:
+    """The parent's, with the folder that this package was imported from."""
+    root = str(Path(__file__).resolve().parents[2])
+    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "0"}
+
+
+def _wait(process: subprocess.Popen) -> tuple[int, resource.struct_rusage]:
+    """Waits for a process; returns its exit status and what it used."""
+    try:
+        _, status, usage = os.wait4(process.pid, 0)
+    except BaseException:  # Ctrl-C too: no converter is left behind.
+        process.kill()
+        with contextlib.suppress(ChildProcessError):
+            process.wait()
+        raise
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return process.returncode, usage
+
+
+def _why_failed(status: int, log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    if status == -signal.SIGKILL:
+        return (
+            f"the converter was killed, most likely for want of memory (see {log}): close other "
+            "programs, or export the members of the ensemble one by one"
+        )
+    if status < 0:
+        return f"the converter was ended by {signal.Signals(-status).name}; see {log}"
+    errors = re.findall(r"error: (.+)", text)
+    reason = errors[-1] if errors else text.strip().rpartition("\n")[2]
+    # The scope that `execute.run` puts around an operation: "head/Conv2D@...".
+    layer = re.search(r'fused\["\w+:", "([^"/@]+)/', text)
+    where = f" at layer {layer[1]}" if layer else ""
+    return f"the converter failed{where} ({reason.strip()[:200]}); all that it said is in {log}"
+
+
+def main(arguments: list[str]) -> None:
+    """What the child does: converts arguments[0] to arguments[1]."""
+    import tensorflow as tf
+
+    saved_model, output, text = arguments
+    options = json.loads(text)
+    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
+    if options["numbers"] != PLAIN:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if options["numbers"] == HALF:
+        converter.target_spec.supported_types = [tf.float16]
+    if options["numbers"] == INTEGER:
+        converter.inference_input_type = tf.as_dtype(options["input_type"])
+        converter.inference_output_type = tf.as_dtype(options["input_type"])
+    Path(output).write_bytes(converter.convert())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

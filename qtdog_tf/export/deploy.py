@@ -1,0 +1,82 @@
+"""The TensorFlow function that the converter turns into a file.
+
+For integer files every weight and activation passes a fake-quant operation, from which the
+converter takes scales; the codes of the file are then exactly those of the graph, since a weight
+`code * scale` on a range of +-127 scales has no other code. Start with `save_for_conversion`.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from qtdog_tf.export import ops
+from qtdog_tf.export.calibration import Range, has_own_range
+from qtdog_tf.export.execute import normalize, run
+from qtdog_tf.export.quantize import INT4_BITS, INT4_MAX
+
+INPUT, OUTPUT = "image", "probabilities"
+
+
+def save_for_conversion(
+    graph: ops.Graph,
+    folder: Path,
+    *,
+    ranges: dict[str, Range] | None = None,
+    weight_bits: int = 8,
+) -> None:
+    """Writes a SavedModel with one signature, from one image to probabilities.
+
+    Args:
+        graph: ends in probabilities; quantized if `ranges` are given.
+        folder: where.
+        ranges: of every operation, for an integer file. The input is then what the graph sees of
+            the pixels, with the scale that makes the file's codes the pixels; without ranges it is
+            raw pixels, float32.
+        weight_bits: 8, or 4 to store learned codes in 4 bits.
+    """
+    module = _Deploy(graph, ranges, weight_bits)
+    tf.saved_model.save(module, str(folder), signatures=module.serve)
+
+
+class _Deploy(tf.Module):
+    def __init__(self, graph: ops.Graph, ranges: dict[str, Range] | None, weight_bits: int) -> None:
+        super().__init__()
+        # TensorFlow saves what a module refers to, so that the variables of Keras layers are found.
+        self.layers = [op.operation for op in graph.ops if isinstance(op, ops.KerasCall)]
+        spec = tf.TensorSpec([1, *graph.image.shape], tf.float32, name=INPUT)
+
+        @tf.function(input_signature=[spec], autograph=False)
+        def serve(image: tf.Tensor) -> dict[str, tf.Tensor]:
+            if ranges is None:
+                return {OUTPUT: run(graph, normalize(graph.image, image))}
+            return {OUTPUT: _run_fake_quantized(graph, image, ranges, weight_bits)}
+
+        self.serve = serve
+
+
+def _run_fake_quantized(
+    graph: ops.Graph, image: tf.Tensor, ranges: dict[str, Range], weight_bits: int
+) -> tf.Tensor:
+    def output(op: ops.Op, value: Any) -> Any:
+        if not has_own_range(op):
+            return value
+        low, high = ranges[op.name]
+        return tf.quantization.fake_quant_with_min_max_vars(
+            value, np.float32(low), np.float32(high)
+        )
+
+    def kernel(conv: ops.Conv) -> Any:
+        is_int4 = weight_bits == INT4_BITS and conv.kernel.learned
+        bits, largest = (INT4_BITS, INT4_MAX) if is_int4 else (8, ops.INT8_MAX)
+        scale = conv.kernel.scale.astype(np.float32)
+        return tf.quantization.fake_quant_with_min_max_vars_per_channel(
+            tf.constant(conv.kernel.to_float()),
+            -largest * scale,
+            largest * scale,
+            num_bits=bits,
+            narrow_range=True,
+        )
+
+    return run(graph, image, kernel=kernel, output=output)

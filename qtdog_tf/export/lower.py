@@ -1,0 +1,122 @@
+"""From a Keras model to the deploy graph: nested models and wrappers are opened, layers read out.
+
+A layer without an integer form stays as it is, as a `KerasCall`; `float_layers` names those, and
+the exporter refuses them for integer files.
+
+Start with `lower`.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.export import ops
+from qtdog_tf.export.lower_layers import NotInteger, lower_layer
+from qtdog_tf.quantization.wrapper import ConfiguredWrapper
+
+
+def lower(model: keras.Model) -> ops.Graph:
+    """Reads a model out into a deploy graph of the same outputs.
+
+    Args:
+        model: functional or sequential, from raw pixels [n, S, S, 3] to one output; models in it
+            are entered, however deep.
+
+    Returns:
+        The graph, nothing folded yet; see `fold`.
+
+    Raises:
+        UserError: for a subclassed model, or more than one input or output.
+    """
+    if not isinstance(model, keras.Function | keras.Sequential):
+        raise UserError(
+            f"model {model.name!r} is a subclass of keras.Model, whose layers cannot be reached: "
+            "build it with the functional or sequential API to export it"
+        )
+    if len(model.inputs) != 1 or len(model.outputs) != 1:
+        raise UserError(
+            f"model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
+            "outputs; a model from one image to one output is needed"
+        )
+    lowering = _Lowering()
+    shape = tuple(model.inputs[0].shape[1:])
+    image = lowering.add(ops.Image("image", (), shape, "the input"))
+    lowering.run(model, [image], prefix="")
+    return ops.Graph(tuple(lowering.ops))
+
+
+def float_layers(graph: ops.Graph) -> list[str]:
+    """The layers that an integer file cannot hold, each with the reason."""
+    return [f"{op.layer}: {op.why}" for op in graph.ops if isinstance(op, ops.KerasCall)]
+
+
+class _Lowering:
+    def __init__(self) -> None:
+        self.ops: list[ops.Op] = []
+        self._names: Counter[str] = Counter()
+
+    def add(self, op: ops.Op) -> ops.Ref:
+        self.ops.append(op)
+        return ops.Ref(op.name)
+
+    def unique(self, name: str) -> str:
+        """A name that TensorFlow takes as one scope, and that no other operation has."""
+        name = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name).lstrip("_.-") or "op"
+        self._names[name] += 1
+        return name if self._names[name] == 1 else f"{name}.{self._names[name]}"
+
+    def run(self, model: Any, inputs: Sequence[ops.Ref], prefix: str) -> ops.Ref:
+        """Adds the operations of a model; returns its output."""
+        if isinstance(model, keras.Sequential):
+            model = model._functional
+        found: dict[int, Any] = {id(x): ref for x, ref in zip(model.inputs, inputs, strict=True)}
+        for depth in sorted(model._nodes_by_depth, reverse=True):
+            for node in model._nodes_by_depth[depth]:
+                if node.is_input:
+                    continue
+                args, kwargs = node.arguments.fill_in(found)
+                shape = tuple(node.outputs[0].shape[1:])
+                if len(node.outputs) > 1:
+                    raise UserError(
+                        f"layer {node.operation.name!r} has {len(node.outputs)} outputs, which "
+                        "export does not know"
+                    )
+                found[id(node.outputs[0])] = self._call(node.operation, args, kwargs, shape, prefix)
+        return found[id(model.outputs[0])]
+
+    def _call(
+        self, operation: Any, args: Any, kwargs: Any, shape: tuple[int, ...], prefix: str
+    ) -> ops.Ref:
+        if isinstance(operation, keras.Function | keras.Sequential):
+            inputs = [ref for ref in keras.tree.flatten(args) if isinstance(ref, ops.Ref)]
+            return self.run(operation, inputs, f"{prefix}{operation.name}.")
+        bare = operation.layer if isinstance(operation, ConfiguredWrapper) else operation
+        name = self.unique(prefix + bare.name)
+        layer = f"{prefix}{bare.name} ({type(bare).__name__})"
+        refs = [ref.name for ref in keras.tree.flatten((args, kwargs)) if isinstance(ref, ops.Ref)]
+        common = (name, tuple(refs), shape, layer)
+        shapes = [next(op.shape for op in self.ops if op.name == ref) for ref in refs]
+        try:
+            lowered = lower_layer(operation, common, shapes)
+        except NotInteger as error:
+            call = ops.KerasCall(*common, operation, args, kwargs, str(error))
+            return self.add(call)
+        result = ops.Ref(refs[0]) if refs else None
+        for op in lowered:
+            result = self.add(op)
+        assert result is not None
+        return result
+
+
+def with_probabilities(graph: ops.Graph) -> ops.Graph:
+    """The graph with a softmax behind its logits, unless it ends in probabilities already."""
+    last = graph.output
+    kinds = {op.name: type(op) for op in graph.ops}
+    averaged = isinstance(last, ops.Average) and kinds[last.inputs[0]] is ops.Softmax
+    if isinstance(last, ops.Softmax) or averaged:
+        return graph
+    softmax = ops.Softmax("probabilities", (last.name,), last.shape, "the output")
+    return ops.Graph((*graph.ops, softmax))
