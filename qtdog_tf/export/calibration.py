@@ -107,8 +107,7 @@ def _settle(graph: ops.Graph, measured: dict[str, Range]) -> dict[str, Range]:
             ranges[op.name] = (op.offset, PIXEL_MAX * op.scale + op.offset)
         elif isinstance(op, ops.Softmax):
             ranges[op.name] = PROBABILITY_RANGE
-        elif _is_of_pixels(op):
-            assert isinstance(op, ops.Conv)
+        elif isinstance(op, ops.Conv) and _is_of_pixels(op, graph.image):
             ranges[op.name] = _range_of_pixels(op, graph.image)
         elif op.name in measured:
             ranges[op.name] = measured[op.name]
@@ -119,9 +118,9 @@ def _settle(graph: ops.Graph, measured: dict[str, Range]) -> dict[str, Range]:
     return ranges
 
 
-def _is_of_pixels(op: ops.Op) -> bool:
-    """Whether the operation is a normalization: one output a pixel, one weight an output."""
-    if not isinstance(op, ops.Conv) or op.inputs != ("image",):
+def _is_of_pixels(op: ops.Conv, image: ops.Image) -> bool:
+    """Whether a convolution is a normalization: of single pixels, one weight an output."""
+    if op.inputs != (image.name,):
         return False
     weights = op.kernel.to_float()
     return weights.shape[:2] == (1, 1) and bool(np.all((weights != 0).sum(axis=(0, 1, 2)) == 1))

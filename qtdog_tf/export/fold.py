@@ -8,8 +8,10 @@ Start with `fold`.
 """
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -29,7 +31,7 @@ def fold(graph: ops.Graph, *, absorb_normalization: bool = True) -> ops.Graph:
             channels, which costs nothing in integer files: a pixel is its code. Otherwise, and
             for any other normalization, a 1x1 convolution does it.
     """
-    graph = _merge(graph, _reshape_into_reshape)
+    graph = _merge(_share_equal(graph), _reshape_into_reshape)
     if absorb_normalization:
         graph = _merge(graph, _affine_into_image)
     graph = _replace(graph, _reversal_to_conv)
@@ -80,6 +82,46 @@ def _through_reshape(op: ops.Op, done: dict[str, ops.Op]) -> ops.Op | None:
         return None
     before = done[op.inputs[0]]
     return before if before.shape[-1] == op.shape[-1] else None
+
+
+def _share_equal(graph: ops.Graph) -> ops.Graph:
+    """Computes once what several members of an ensemble compute alike: the normalization, say.
+
+    The converter would do so anyway, and under one of the names.
+    """
+    first: dict[bytes, str] = {}
+    renamed: dict[str, str] = {}
+    kept: list[ops.Op] = []
+    for op in graph.ops:
+        op = _rewire(op, renamed)
+        same = first.setdefault(_digest(op), op.name)
+        # The output has to stay the last.
+        if same == op.name or op.name == graph.output.name:
+            kept.append(op)
+        else:
+            renamed[op.name] = same
+    return ops.Graph(tuple(kept))
+
+
+def _digest(op: ops.Op) -> bytes:
+    """Equal for operations of one kind that do the same to the same inputs."""
+    digest = hashlib.sha256(type(op).__name__.encode())
+    for field in dataclasses.fields(op):
+        # A layer of somebody else may do anything, so no two of them are the same.
+        if isinstance(op, ops.KerasCall) or field.name not in ("name", "layer"):
+            _add_to_digest(digest, getattr(op, field.name))
+    return digest.digest()
+
+
+def _add_to_digest(digest: Any, value: Any) -> None:
+    if isinstance(value, np.ndarray):
+        digest.update(str((value.shape, value.dtype)).encode())
+        digest.update(np.ascontiguousarray(value))
+    elif dataclasses.is_dataclass(value):
+        for field in dataclasses.fields(value):
+            _add_to_digest(digest, getattr(value, field.name))
+    else:
+        digest.update(repr(value).encode())
 
 
 def _replace(graph: ops.Graph, replace: Callable[[ops.Op], ops.Op | None]) -> ops.Graph:

@@ -6,7 +6,7 @@ the exporter refuses them for integer files.
 Start with `lower`.
 """
 
-from collections import Counter
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -43,7 +43,7 @@ def lower(model: keras.Model) -> ops.Graph:
         )
     lowering = _Lowering()
     shape = tuple(model.inputs[0].shape[1:])
-    image = lowering.add(ops.Image("image", (), shape, "the input"))
+    image = lowering.add(ops.Image(lowering.unique("image"), (), shape, "the input"))
     lowering.run(model, [image], prefix="")
     return ops.Graph(tuple(lowering.ops))
 
@@ -56,7 +56,7 @@ def float_layers(graph: ops.Graph) -> list[str]:
 class _Lowering:
     def __init__(self) -> None:
         self.ops: list[ops.Op] = []
-        self._names: Counter[str] = Counter()
+        self._names: set[str] = set()
 
     def add(self, op: ops.Op) -> ops.Ref:
         self.ops.append(op)
@@ -64,9 +64,11 @@ class _Lowering:
 
     def unique(self, name: str) -> str:
         """A name that TensorFlow takes as one scope, and that no other operation has."""
-        name = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name).lstrip("_.-") or "op"
-        self._names[name] += 1
-        return name if self._names[name] == 1 else f"{name}.{self._names[name]}"
+        stem = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name).lstrip("_.-") or "op"
+        candidates = (f"{stem}.{number}" if number > 1 else stem for number in itertools.count(1))
+        unused = next(name for name in candidates if name not in self._names)
+        self._names.add(unused)
+        return unused
 
     def run(self, model: Any, inputs: Sequence[ops.Ref], prefix: str) -> ops.Ref:
         """Adds the operations of a model; returns its output."""
@@ -118,5 +120,5 @@ def with_probabilities(graph: ops.Graph) -> ops.Graph:
     averaged = isinstance(last, ops.Average) and kinds[last.inputs[0]] is ops.Softmax
     if isinstance(last, ops.Softmax) or averaged:
         return graph
-    softmax = ops.Softmax("probabilities", (last.name,), last.shape, "the output")
+    softmax = ops.Softmax(f"{last.name}.probabilities", (last.name,), last.shape, "the output")
     return ops.Graph((*graph.ops, softmax))
