@@ -12,6 +12,7 @@ them, and changes nothing else for the caller: neither the environment nor what 
 
 from importlib import metadata
 
+from qtdog_tf.ensemble import EnsembleAverage, build_ensemble
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import BACKBONES, build_backbone, build_classifier
 from qtdog_tf.quantization import (
@@ -41,6 +42,7 @@ except metadata.PackageNotFoundError:  # run from a checkout that is not install
 __all__ = [
     "BACKBONES",
     "Adam",
+    "EnsembleAverage",
     "LSQWeightQuantizer",
     "QuantizationOptimizer",
     "QuantizeWrapper",
@@ -51,6 +53,7 @@ __all__ = [
     "__version__",
     "build_backbone",
     "build_classifier",
+    "build_ensemble",
     "format_report",
     "quantization_report",
     "quantize",

@@ -13,6 +13,11 @@
         layers.txt       what became of every layer: bits, codes in use, bytes, why left float
         tensorboard/     the evaluations as scalars
         summary.json     written last: the run is finished
+    <output>/<targets>-ensemble<t>/<variant>/    members of trial t averaged, laid out like a run:
+        ensemble.json    which members, of what files; versions, git commit
+        run.json         as of a run, and of each member
+        selected_sma.keras                       or the other one of the models that was asked for
+        summary.json     written last: its accuracy, and that of each member
 
 Every file is either whole or not there.
 """
@@ -67,8 +72,23 @@ def claim_folder(path: Path, name: str, identity: dict[str, Any], **extra: Any) 
     Raises:
         UserError: if the folder belongs to something else, naming the differences.
     """
+    if not is_claimed(path, name, identity):
+        write_json(path / name, {"identity": _plain(identity), **extra})
+
+
+def is_claimed(path: Path, name: str, identity: dict[str, Any]) -> bool:
+    """Whether a folder belongs to `identity` already; if not, it may be claimed.
+
+    Args:
+        path: the folder.
+        name: the file that holds the mark.
+        identity: as `claim_folder` takes it.
+
+    Raises:
+        UserError: if the folder belongs to something else, naming the differences.
+    """
     mark = path / name
-    plain = json.loads(json.dumps(identity))
+    plain = _plain(identity)
     if mark.exists():
         stored = read_json(mark).get("identity", {})
         differing = difference(plain, stored)
@@ -78,14 +98,18 @@ def claim_folder(path: Path, name: str, identity: dict[str, Any], **extra: Any) 
                 f"{path} belongs to a run of other settings (asked / there: {shown}): choose "
                 "another output folder, or the same settings to go on"
             )
-        return
+        return True
     if path.exists() and not path.is_dir():
         raise UserError(f"output {path} is a file, a folder is needed: choose another")
     if path.exists() and any(path.iterdir()):
         raise UserError(
             f"{path} holds other files and no {name}: choose a new or an empty output folder"
         )
-    write_json(mark, {"identity": plain, **extra})
+    return False
+
+
+def _plain(identity: dict[str, Any]) -> dict[str, Any]:
+    return json.loads(json.dumps(identity))
 
 
 class ResultsLog:

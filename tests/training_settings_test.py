@@ -1,10 +1,12 @@
 """Settings, roles and variants: what they mean and what they refuse."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
 from qtdog_tf.errors import UserError
+from qtdog_tf.training.members import member_seeds, plan_ensembles
 from qtdog_tf.training.roles import Roles, plan_roles
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.variants import Variant, parse_variants
@@ -87,6 +89,44 @@ def test_variants_by_name() -> None:
         Variant("frozen5", "frozen", 5),
         Variant("frozen_float", "frozen_float", 32),
     )
+
+
+def test_a_variant_has_members_beside_the_first() -> None:
+    variants = parse_variants(("qtdog7", "qtdog07_m1", "erm_m12", "frozen_float_m2"))
+    assert variants == (
+        Variant("qtdog7", "train", 7),
+        Variant("qtdog7_m1", "train", 7),
+        Variant("erm_m12", "off", 32),
+        Variant("frozen_float_m2", "frozen_float", 32),
+    )
+    assert [variant.base for variant in variants] == ["qtdog7", "qtdog7", "erm", "frozen_float"]
+    assert [variant.member for variant in variants] == [0, 1, 12, 2]
+
+
+@pytest.mark.parametrize("name", ["qtdog7_m0", "qtdog7_m01", "qtdog7_m", "qtdog7_m1_m2", "_m1"])
+def test_refused_members(name: str) -> None:
+    with pytest.raises(UserError, match="unknown variant"):
+        parse_variants((name,))
+
+
+def test_members_of_trials_are_trials_of_their_own(tmp_path: Path) -> None:
+    roles = [Roles(("art",), ("photo",)), Roles(("photo",), ("art",))]
+    planned = plan_ensembles(roles, (0, 2), 3, parse_variants(("erm", "qtdog7")))
+    assert [(e.trial_seed, e.roles.name, e.variant.name) for e in planned[:3]] == [
+        (0, "photo", "erm"),
+        (0, "photo", "qtdog7"),
+        (0, "art", "erm"),
+    ]
+    assert len(planned) == 8
+    last = planned[-1]
+    assert last.seeds == [6, 7, 8]
+    assert last.folder(tmp_path) == tmp_path / "art-ensemble2" / "qtdog7"
+    assert last.member_folders(tmp_path)[0] == tmp_path / "art-trial6" / "qtdog7"
+    assert member_seeds((0, 2), 3) == [0, 1, 2, 6, 7, 8]
+    assert member_seeds((0, 2), 1) == [0, 2]
+    assert plan_ensembles(roles, (0, 2), 1, parse_variants(("qtdog7_m1",))) == []
+    with pytest.raises(UserError, match="--members=3 .*'qtdog7_m1' is another member"):
+        plan_ensembles(roles, (0,), 3, parse_variants(("qtdog7_m1",)))
 
 
 @pytest.mark.parametrize("names", [("qtdog9",), ("qtdog1",), ("qtdog-3",), ("qtdog",), ("",), ()])

@@ -118,6 +118,23 @@ def test_variants_share_the_float_phase_and_part_afterwards(finished: Path) -> N
     assert len({tuple(all_lines[4:]) for all_lines in lines.values()}) == len(VARIANTS)
 
 
+def test_another_member_shares_the_float_phase_and_sees_other_batches(
+    domain_set: DomainSet, finished: Path, tmp_path: Path
+) -> None:
+    """And repeats; the first member is the variant as it was without others."""
+    for folder in ("a", "b"):
+        make_trial(domain_set, tmp_path / folder).run(parse_variants(("qtdog5_m1", "qtdog5")))
+    one, other = (tmp_path / folder / "line-trial0" for folder in ("a", "b"))
+    assert_same_run(one / "qtdog5_m1", other / "qtdog5_m1")
+    assert_same_run(one / "qtdog5", finished / "qtdog5")
+    logs = [(one / name / "results.jsonl").read_text() for name in ("qtdog5", "qtdog5_m1")]
+    pairs = list(zip(*(log.splitlines() for log in logs), strict=True))
+    # Two lines an evaluation; steps 0 and 4 come before step 6.
+    assert [a == b for a, b in pairs] == [True] * 4 + [False] * (len(pairs) - 4)
+    splits = [read_json(one / name / "run.json")["split"] for name in ("qtdog5", "qtdog5_m1")]
+    assert splits[0] == splits[1]
+
+
 def test_quantized_runs_select_quantized_steps_only(finished: Path) -> None:
     rows = read_json(finished / "qtdog5" / "summary.json")["rows"]
     assert all(row["quantized"] and row["step"] >= 6 for row in rows.values())

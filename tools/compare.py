@@ -6,6 +6,9 @@ r"""Compares the variants of finished runs: means with errors, and paired differ
 Every selection rule is shown; the headline, fixed beforehand, is the moving average of the weights
 at the step that source validation selects. "in" is the target's 80 % part. "out" is its 20 % part,
 whose objects no source domain has shown either if the runs had --split_by.
+
+Ensembles (tools.train --members) have rows of their own, such as eoq7: each counts as one run, on
+the "in" part of its first member. They are not paired, since no single run is their counterpart.
 """
 
 from pathlib import Path
@@ -43,21 +46,22 @@ def main(argv: list[str]) -> None:
     """Prints the tables."""
     refuse_arguments(argv)
     summaries = read_summaries(Path(FLAGS.runs))
+    singles = [summary for summary in summaries if "members" not in summary]
     for row, meaning in ROWS.items():
         for key, part in PARTS.items():
             print(f"{meaning}; {part}; accuracy in %, mean +- standard error over trials")
             print(trial_table(summaries, row, key) + "\n")
-            print(paired_table(summaries, FLAGS.baseline, row, key) + "\n")
+            print(paired_table(singles, FLAGS.baseline, row, key) + "\n")
 
 
 def read_summaries(output: Path) -> list[Summary]:
-    """The summaries of every finished run with a target in an output folder of training.
+    """The summaries of every finished run and ensemble with a target in an output folder.
 
     Raises:
         UserError: if there is none.
     """
-    paths = sorted(output.glob(f"*-trial*/*/{SUMMARY}"))
-    summaries = [summary for summary in map(read_json, paths) if summary["targets"]]
+    paths = [p for kind in ("trial", "ensemble") for p in output.glob(f"*-{kind}*/*/{SUMMARY}")]
+    summaries = [summary for summary in map(read_json, sorted(paths)) if summary["targets"]]
     if not summaries:
         raise UserError(f"{output} holds no finished run with a target domain")
     return summaries

@@ -9,6 +9,9 @@
   The product, trained on every domain:
     python -m tools.train --data=photos --target_domains=none --output=runs/c
 
+  The product as an ensemble of five, each trained on a split of its own, in one .keras file:
+    python -m tools.train --data=photos --target_domains=none --members=5 --output=runs/d
+
 The same command goes on with what an interrupted one left, and prints the table of what is
 finished. Settings may stand in a file: --flagfile=configs/quickstart.flags.
 """
@@ -20,12 +23,14 @@ from absl import flags
 
 from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
+from qtdog_tf.evaluation import ensemble_table, make_ensemble, open_run
 from qtdog_tf.runs import claim_folder, versions
+from qtdog_tf.training.members import PlannedEnsemble, member_seeds, plan_ensembles
 from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import plan_roles
 from qtdog_tf.training.settings import TrainSettings
-from qtdog_tf.training.tables import SELECTED_SMA, run_table, trial_table
+from qtdog_tf.training.tables import SELECTED_SMA, Summary, run_table, trial_table
 from qtdog_tf.training.trial import Trial, is_finished, trial_folder
 from qtdog_tf.training.variants import parse_variants
 from tools._flags import define_flags, settings_from_flags
@@ -41,11 +46,19 @@ flags.DEFINE_list(
 )
 flags.DEFINE_list("source_domains", "", "Domains to train on. Default: all that are no target.")
 flags.DEFINE_list("trial_seeds", "0", "Splits to train with, one run each (paper: 0,1,2).")
+flags.DEFINE_integer(
+    "members",
+    1,
+    "Runs of each trial, averaged in an ensemble (paper: 5), each with its own seed and split: "
+    "member m of M of trial t is the trial t*M+m.",
+    lower_bound=1,
+)
 flags.DEFINE_list(
     "variants",
     "qtdog7",
     "What happens from quantize_step on, several from one float phase: erm, qtdog<bits>, "
-    "frozen<bits> (released code), frozen_float (control).",
+    "frozen<bits> (released code), frozen_float (control); with _m1, _m2, ... behind it on other "
+    "batches, for tools.ensemble.",
 )
 flags.DEFINE_bool(
     "check_data", True, "Open every image before training; see also python -m tools.check_data."
@@ -61,11 +74,15 @@ def main(argv: list[str]) -> None:
     domain_set = open_domains(settings.data)
     roles = plan_roles(domain_set.names, FLAGS.target_domains, FLAGS.source_domains)
     output = Path(FLAGS.output)
-    plan = [(role, seed) for seed in trial_seeds for role in roles]
+    ensembles = plan_ensembles(roles, trial_seeds, FLAGS.members, variants)
+    seeds = member_seeds(trial_seeds, FLAGS.members)
+    plan = [(role, seed) for seed in seeds for role in roles]
     missing = {
         (role, seed): [v for v in variants if not is_finished(trial_folder(output, role, seed), v)]
         for role, seed in plan
     }
+    for ensemble in ensembles:
+        ensemble.check_folder(output)
     if FLAGS.check_data and any(missing.values()):
         report = check_roles(domain_set, roles)
         for warning in report.warnings:
@@ -82,9 +99,26 @@ def main(argv: list[str]) -> None:
         summaries += trial.run(variants)
     print(f"results of {len(summaries)} runs are in {output}", file=sys.stderr)
     print(run_table(summaries))
-    if len(trial_seeds) * len(roles) > 1 and roles[0].targets:
+    if len(plan) > 1 and roles[0].targets:
         print(f"\nTarget accuracy in %, {SELECTED_SMA}, mean and standard error over trials")
         print(trial_table(summaries, SELECTED_SMA))
+    if ensembles:
+        print_ensembles([average_members(ensemble, output) for ensemble in ensembles])
+
+
+def average_members(ensemble: PlannedEnsemble, output: Path) -> Summary:
+    """Makes an ensemble of its trained members, if it is not there yet; returns its summary."""
+    runs = [open_run(folder) for folder in ensemble.member_folders(output)]
+    return make_ensemble(runs, ensemble.folder(output))
+
+
+def print_ensembles(summaries: list[Summary]) -> None:
+    """Prints each ensemble beside its members, and means over trials."""
+    print("\nEnsembles of the moving averages that source validation selects")
+    print(ensemble_table(summaries))
+    if len(summaries) > 1 and summaries[0]["targets"]:
+        print("\nAccuracy of the ensembles in % on all of the target, means over trials")
+        print(trial_table(summaries, SELECTED_SMA, "target_all"))
 
 
 def parse_trial_seeds(texts: list[str]) -> list[int]:

@@ -1,8 +1,11 @@
-"""Evaluates finished runs on any domains: figures, tables, confusion matrices.
+"""Evaluates finished runs on any domains: figures, tables, confusion matrices; makes ensembles.
 
-Start from `open_run`, then `choose_images`, then `evaluate_run`.
+Start from `open_run`, then `choose_images`, then `evaluate_run`; for an ensemble of runs from
+`make_ensemble`, whose folder is opened by `open_run` too.
 """
 
+from qtdog_tf.evaluation.ensemble_folder import make_ensemble
+from qtdog_tf.evaluation.ensemble_report import ensemble_table
 from qtdog_tf.evaluation.images import PARTS, Images, choose_images, refuse_unknown
 from qtdog_tf.evaluation.metrics import DomainResult, confusion_matrix, domain_result
 from qtdog_tf.evaluation.predictions import Predictions, evaluate_run
@@ -21,7 +24,9 @@ __all__ = [
     "confusion_matrix",
     "domain_result",
     "domain_table",
+    "ensemble_table",
     "evaluate_run",
+    "make_ensemble",
     "notes",
     "open_run",
     "open_runs",

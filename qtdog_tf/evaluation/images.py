@@ -53,14 +53,17 @@ def choose_images(
         domains: names of the domains; default all of them, in order.
         part: "unseen": the images that the run was not trained on, so the held-out part of its
             source domains and all of any other domain. "all": every image. "in" and "out": the
-            80 % and 20 % parts of the run's split, which only the run's own data has.
+            80 % and 20 % parts of the run's split, which only the run's own data has. What an
+            ensemble was not trained on is what none of its members was.
 
     Returns:
-        One for each domain; one without a known class has no images.
+        One for each domain; one without a known class, or of which an ensemble has seen every
+        image, has no images.
 
     Raises:
         UserError: for a domain that does not exist, a part that the data does not have, or if
-            none of the classes is known to the run.
+            there is no image left: none of the classes is known to the run, or an ensemble has
+            seen them all.
     """
     names = _check_names(domain_set, domains)
     is_own = run.owns(domain_set)
@@ -79,10 +82,7 @@ def choose_images(
             taken = OUT if role == SOURCE else ALL
         chosen.append(_images(run, domain_set, name, role, taken, splits))
     if not any(len(images.domain) for images in chosen):
-        raise UserError(
-            f"{domain_set.name} has no image of a class that run {run.path} knows: the run knows "
-            f"{', '.join(run.classes)}; the data has {', '.join(domain_set.classes)}"
-        )
+        raise UserError(_why_none(run, domain_set, chosen))
     return chosen
 
 
@@ -105,6 +105,19 @@ def _check_names(domain_set: DomainSet, domains: Sequence[str]) -> list[str]:
     if len(set(domains)) < len(domains):
         raise UserError(f"a domain is named twice in {','.join(domains)}")
     return [domain_set.domain(name).name for name in domains or domain_set.names]
+
+
+def _why_none(run: Run, domain_set: DomainSet, chosen: Sequence[Images]) -> str:
+    if any(images.unknown for images in chosen):
+        return (
+            f"{domain_set.name} has no image of a class that run {run.path} knows: the run knows "
+            f"{', '.join(run.classes)}; the data has {', '.join(domain_set.classes)}"
+        )
+    return (
+        f"no image of {', '.join(images.domain.name for images in chosen)} is left to test "
+        f"{run.path} on: its members have different splits and were together trained on every "
+        "one; evaluate other data, or all images with --part=all"
+    )
 
 
 def _role(run: Run, name: str, is_own: bool) -> str:

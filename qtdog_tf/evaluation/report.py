@@ -6,6 +6,7 @@ import numpy as np
 
 from qtdog_tf.evaluation.images import MAYBE_SOURCE
 from qtdog_tf.evaluation.metrics import DomainResult
+from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.tables import format_table
 
 Results = Mapping[str, Sequence[DomainResult]]
@@ -15,8 +16,8 @@ _NAMES_SHOWN = 8
 LEGEND = """\
 accuracy and mean recall in %: of all images, and the mean over the classes that occur, so that
 frequent classes count no more than rare ones. loss: mean cross-entropy, nats. role: source
-(trained on its "in" part; "out" is its validation part), target (held out), new (not part of the
-training data)."""
+(trained on its "in" part; "out" is its validation part, of an ensemble what no member was trained
+on), target (held out), new (not part of the training data)."""
 
 
 def domain_table(results: Results) -> str:
@@ -77,7 +78,12 @@ def _domain_notes(result: DomainResult) -> list[str]:
             f"{result.domain}: skipped {sum(result.unknown.values())} images of classes that the "
             f"run does not know: {skipped}"
         )
-    if result.absent:
+    if (result.role, result.part) == (SOURCE, OUT) and not result.images:
+        found.append(
+            f"{result.domain}: members of the ensemble, whose splits differ, were together trained "
+            "on every image; none is left to test on"
+        )
+    elif result.absent:
         found.append(f"{result.domain}: no image of {_some(result.absent)}")
     if result.role == MAYBE_SOURCE:
         found.append(

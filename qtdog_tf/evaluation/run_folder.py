@@ -1,4 +1,4 @@
-"""Opens the folder of a finished run: what it was trained on, and its models.
+"""Opens the folder of a finished run, or of an ensemble: what it was trained on, and its models.
 
 The folder is laid out as `qtdog_tf.runs` says. Start from `open_run`.
 """
@@ -14,6 +14,8 @@ from qtdog_tf.data import split_domains, split_fingerprint
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.splits import Split
 from qtdog_tf.errors import UserError
+from qtdog_tf.evaluation.member_splits import common_split
+from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES, check_values
 from qtdog_tf.evaluation.saved_model import load_saved_model
 from qtdog_tf.files import read_json
 
@@ -21,41 +23,32 @@ from qtdog_tf.files import read_json
 MODELS = ("selected_sma", "selected", "last_sma", "last")
 
 _RUN, _SUMMARY = "run.json", "summary.json"
-_TYPES: dict[str, type | tuple[type, ...]] = {
-    "variant": dict,
-    "data": str,
-    "holdout": (int, float),
-    "split_by": str,
-    "backbone": str,
-    "image_size": int,
-    "classes": list,
-    "sources": list,
-    "targets": list,
-    "trial_seed": int,
-    "listing": str,
-    "split": str,
-}
 
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A finished run, or an ensemble of several.
 
     Attributes:
         path: its folder.
         variant: what happened from step K on, "qtdog7" for example.
-        bits: bit width of the quantized weights; 32 if nothing is quantized.
-        data: what it was trained on, as `open_domains` takes it.
+        bits: bit width of the quantized weights; 32 if nothing is quantized. Of an ensemble: that
+            of the member with the most.
+        data: what it was trained on, as `open_domains` takes it. Of an ensemble this, `holdout`,
+            `split_by`, `trial_seed` and `split` are those of the first member.
         holdout: fraction of each domain that was set aside.
         split_by: what kept images together, see `split_domains`; empty if nothing.
-        backbone: name of the network.
+        backbone: name of the network; of the networks, joined by "+", of an ensemble.
         image_size: height and width that the models take, pixels.
         classes: class names, in the order of the logits.
-        sources: domains trained on.
-        targets: domains held out.
+        sources: domains trained on; by any member of an ensemble.
+        targets: domains held out; by every member of an ensemble.
         trial_seed: the trial, which chose the split.
-        listing: `DomainSet.fingerprint` of the data trained on.
+        listing: `DomainSet.fingerprint` of the data trained on; empty if members of an ensemble
+            differ in it.
         split: `split_fingerprint` of its split.
+        members: the runs that an ensemble is made of, as they were when it was; their folders may
+            be gone. Empty for a single run.
     """
 
     path: Path
@@ -72,13 +65,14 @@ class Run:
     trial_seed: int
     listing: str
     split: str
+    members: tuple["Run", ...] = ()
 
     def owns(self, domain_set: DomainSet) -> bool:
         """Whether these are the very images, by name, that the run was trained on."""
         return domain_set.fingerprint() == self.listing
 
     def splits(self, domain_set: DomainSet) -> dict[str, Split]:
-        """The split of the data that the run was trained with.
+        """The split of the data that the run was trained with; of an ensemble see `common_split`.
 
         Args:
             domain_set: data that the run `owns`.
@@ -86,13 +80,42 @@ class Run:
         Raises:
             UserError: if run.json does not give the run's split.
         """
+        if not self.members:
+            return self._own_splits(domain_set, self.path / _RUN)
+        every = [member._own_splits(domain_set, self.path / _RUN) for member in self.members]
+        return {
+            name: common_split(
+                [splits[name] for splits in every],
+                [name in member.sources for member in self.members],
+            )
+            for name in domain_set.names
+        }
+
+    def _own_splits(self, domain_set: DomainSet, record: Path) -> dict[str, Split]:
         splits = split_domains(domain_set, self.trial_seed, self.holdout, self.split_by or None)
         if split_fingerprint(splits) != self.split:
             raise UserError(
-                f"{self.path / _RUN} does not give the split that the run was trained with, so it "
-                "was changed: evaluate all images with --part=all"
+                f"{record} does not give the split that the run was trained with, so it was "
+                "changed: evaluate all images with --part=all"
             )
         return splits
+
+    def model_path(self, name: str) -> Path:
+        """The file of one of the run's models.
+
+        Args:
+            name: one of `MODELS`.
+
+        Raises:
+            UserError: if there is no such model, naming those that there are.
+        """
+        path = self.path / f"{name}.keras"
+        if not path.is_file():
+            there = [model for model in MODELS if (self.path / f"{model}.keras").is_file()]
+            raise UserError(
+                f"there is no model {path}; run {self.path} has {', '.join(there) or 'none'}"
+            )
+        return path
 
     def load_model(self, name: str) -> keras.Model:
         """Loads one of the run's models, for inference.
@@ -106,12 +129,7 @@ class Run:
         Raises:
             UserError: if there is no such model, its file is damaged, or it does not fit the run.
         """
-        path = self.path / f"{name}.keras"
-        if not path.is_file():
-            there = [model for model in MODELS if (self.path / f"{model}.keras").is_file()]
-            raise UserError(
-                f"there is no model {path}; run {self.path} has {', '.join(there) or 'none'}"
-            )
+        path = self.model_path(name)
         model = load_saved_model(path)
         expected = (None, self.image_size, self.image_size, 3), (None, len(self.classes))
         if (model.input_shape, model.output_shape) != expected:
@@ -126,7 +144,8 @@ def open_run(path: str | Path) -> Run:
     """Opens the folder of a run.
 
     Args:
-        path: <output>/<targets>-trial<k>/<variant>, as tools/train.py writes it.
+        path: <output>/<targets>-trial<k>/<variant>, as tools/train.py writes it, or what
+            tools/ensemble.py wrote.
 
     Returns:
         The run.
@@ -141,23 +160,8 @@ def open_run(path: str | Path) -> Run:
     if not (path / _RUN).is_file() or not (path / _SUMMARY).is_file():
         raise UserError(_why_no_run(path))
     values = read_json(path / _RUN)
-    _check_values(path / _RUN, values)
-    return Run(
-        path=path,
-        variant=values["variant"]["name"],
-        bits=values["variant"]["bits"],
-        data=values["data"],
-        holdout=values["holdout"],
-        split_by=values["split_by"],
-        backbone=values["backbone"],
-        image_size=values["image_size"],
-        classes=tuple(values["classes"]),
-        sources=tuple(values["sources"]),
-        targets=tuple(values["targets"]),
-        trial_seed=values["trial_seed"],
-        listing=values["listing"],
-        split=values["split"],
-    )
+    check_values(path / _RUN, values)
+    return run_from_values(path, values)
 
 
 def open_runs(paths: Sequence[str]) -> dict[str, Run]:
@@ -183,6 +187,15 @@ def open_runs(paths: Sequence[str]) -> dict[str, Run]:
     return {"/".join(part[-depth:]): run for part, run in zip(parts, runs, strict=True)}
 
 
+def run_from_values(path: Path, values: dict[str, Any]) -> Run:
+    """The run of that folder, or a member of an ensemble, from its checked run.json."""
+    members = tuple(run_from_values(Path(m["run"]), m) for m in values.get(MEMBERS, []))
+    fields = {name: values[name] for name in RUN_VALUES if name != "variant"}
+    fields = {name: tuple(v) if isinstance(v, list) else v for name, v in fields.items()}
+    variant = values["variant"]
+    return Run(path=path, variant=variant["name"], bits=variant["bits"], members=members, **fields)
+
+
 def _why_no_run(path: Path) -> str:
     finished = sorted(p.parent for p in path.glob("*/run.json"))
     finished = finished or sorted(p.parent for p in path.glob("*/*/run.json"))
@@ -194,25 +207,3 @@ def _why_no_run(path: Path) -> str:
     if (path / "results.jsonl").exists() or (path / _RUN).exists():
         return f"run {path} is not finished; the command that began it goes on with it"
     return f"{path} is not the folder of a run: it holds no {_RUN}, which tools.train writes"
-
-
-def _check_values(path: Path, values: Any) -> None:
-    wrong = _what_is_wrong(values)
-    if wrong is not None:
-        raise UserError(f"{path} is damaged ({wrong}): restore it, or train the run again")
-
-
-def _what_is_wrong(values: Any) -> str | None:
-    if not isinstance(values, dict):
-        return "it holds no table of names and values"
-    for name, kind in _TYPES.items():
-        value = values.get(name)
-        # In Python, True is an integer.
-        if not isinstance(value, kind) or isinstance(value, bool):
-            return f"{name!r} is missing or of the wrong type"
-        if isinstance(value, list) and not all(isinstance(item, str) for item in value):
-            return f"{name!r} must be a list of names"
-    variant = values["variant"]
-    if not isinstance(variant.get("name"), str) or not isinstance(variant.get("bits"), int):
-        return "'variant' must hold a name and bits"
-    return None

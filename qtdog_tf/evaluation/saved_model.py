@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 
 # Imported for what they register: the layers that a run's models are made of.
+import qtdog_tf.ensemble
 import qtdog_tf.models.applications
 import qtdog_tf.models.batch_norm
 import qtdog_tf.quantization.annotate  # noqa: F401

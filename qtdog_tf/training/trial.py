@@ -118,15 +118,21 @@ class Trial:
         limit = self.settings.cache_mb * MEBIBYTE
         return plan_cache(self.domain_set, self.splits, self.roles.sources, limit)
 
-    def batches(self, start: int, stop: int) -> Any:
-        """The training batches of steps `start` to `stop` - 1."""
+    def batches(self, start: int, stop: int, member: int = 0) -> Any:
+        """The training batches of steps `start` to `stop` - 1.
+
+        Args:
+            start: the first step.
+            stop: the step after the last.
+            member: another one than 0 draws other images and augmentations, see `Variant`.
+        """
         return Batches(
             self.domain_set,
             self.splits,
             self.roles.sources,
             self.settings.image_size,
             self.settings.images_per_domain,
-            self.seed,
+            derive_seed(self.seed, "member", member) if member else self.seed,
             self.settings.cache_mb,
         ).between(start, stop)
 
@@ -162,7 +168,8 @@ class Trial:
             model = self._models.get(bits)
             switch = StartQuantization(settings.quantize_step, variant.mode)
         restore_state(model, state)
-        self._fit(model, folder, variant.name, start, settings.steps, keepers, switch)
+        member = variant.member
+        self._fit(model, folder, variant.name, start, settings.steps, keepers, switch, member)
         save_models(model, keepers, folder.path)
         names = ("data", "holdout", "split_by", "backbone", "image_size")
         identity = {name: getattr(settings, name) for name in names}
@@ -190,6 +197,7 @@ class Trial:
         stop: int,
         keepers: Sequence[KeepSelected],
         switch: StartQuantization | None = None,
+        member: int = 0,
     ) -> None:
         if start >= stop:
             return
@@ -214,7 +222,8 @@ class Trial:
                 Progress(bar),
             ]
             began = time.time()
-            model.fit(self.batches(start, stop), verbose=0, shuffle=False, callbacks=callbacks)
+            batches = self.batches(start, stop, member)
+            model.fit(batches, verbose=0, shuffle=False, callbacks=callbacks)
             self._log_time(name, stop - start, time.time() - began)
 
     def _log_time(self, name: str, steps: int, seconds: float) -> None:
