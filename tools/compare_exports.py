@@ -16,8 +16,10 @@ from qtdog_tf.files import read_json
 from qtdog_tf.tables import format_table
 from tools._main import refuse_arguments, run_tool
 
-HEADER = ("file", "kind", "bits", "MB", "deflated MB", "entropy", "codes differ")
-HEADER += ("same class", "worst domain", "dead channels")
+HEADER = (
+    *("file", "kind", "bits", "MB", "deflated MB", "entropy"),
+    *("codes differ", "same class", "worst domain", "dead channels"),
+)
 LEGEND = """\
 entropy: bits a weight that an ideal coder needs for the learned codes. codes differ: stored weights
 that are not the learned code. same class: share of images, in %, on which file and model agree.

@@ -24,6 +24,7 @@ from absl import flags
 from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import ensemble_table, make_ensemble, open_run
+from qtdog_tf.export.capability import backbone_warning
 from qtdog_tf.runs import claim_folder, versions
 from qtdog_tf.training.members import PlannedEnsemble, member_seeds, plan_ensembles
 from qtdog_tf.training.preflight import check_roles
@@ -83,10 +84,12 @@ def main(argv: list[str]) -> None:
     }
     for ensemble in ensembles:
         ensemble.check_folder(output)
+    if any(missing.values()) and any(variant.quantized for variant in variants):
+        warn(backbone_warning(settings.backbone, settings.image_size))
     if FLAGS.check_data and any(missing.values()):
         report = check_roles(domain_set, roles)
         for warning in report.warnings:
-            print(f"warning: {warning}", file=sys.stderr)
+            warn(warning)
         report.raise_errors()
     claim_folder(output, "settings.json", vars(settings), versions=versions())
     progress = PhaseProgress(steps_of(settings, len(variants)) * len(plan))
@@ -104,6 +107,12 @@ def main(argv: list[str]) -> None:
         print(trial_table(summaries, SELECTED_SMA))
     if ensembles:
         print_ensembles([average_members(ensemble, output) for ensemble in ensembles])
+
+
+def warn(sentence: str | None) -> None:
+    """Prints a warning on stderr, if there is one."""
+    if sentence is not None:
+        print(f"warning: {sentence}", file=sys.stderr)
 
 
 def average_members(ensemble: PlannedEnsemble, output: Path) -> Summary:
