@@ -1,11 +1,13 @@
 """From a trained model to a .tflite file whose weights are the learned codes.
 
-Start from `plan_graph`, then `export_model`; `open_file` runs a file.
+Start from `export_tflite`, or from its parts `plan_graph` and `export_model`; `open_file` runs a
+file.
 """
 
 from qtdog_tf.export.agreement import Agreement, ImageSet
 from qtdog_tf.export.build import plan_graph
 from qtdog_tf.export.exporter import Export, export_model
+from qtdog_tf.export.from_code import export_tflite
 from qtdog_tf.export.lower import float_layers, lower
 from qtdog_tf.export.metadata import ModelInfo, add_metadata, read_info, read_labels
 from qtdog_tf.export.progress import Stages
@@ -28,6 +30,7 @@ __all__ = [
     "calibration_choice",
     "comparison_sets",
     "export_model",
+    "export_tflite",
     "float_layers",
     "format_report",
     "lower",

@@ -1,0 +1,75 @@
+"""Export in one call, for a model and images that are in memory. Start with `export_tflite`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.export.agreement import ImageSet
+from qtdog_tf.export.build import plan_graph
+from qtdog_tf.export.exporter import Export, export_model
+from qtdog_tf.export.metadata import ModelInfo
+from qtdog_tf.export.progress import Stages
+from qtdog_tf.export.runner import round_pixels
+from qtdog_tf.export.settings import ExportSettings
+
+
+def export_tflite(
+    model: keras.Model,
+    output: str | Path,
+    images: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    **settings: Any,
+) -> Export:
+    """Writes a .tflite file of a model, if the two agree.
+
+    Args:
+        model: functional or sequential, from raw pixels [n, S, S, 3] to logits [n, classes].
+        output: the file to write, <name>.tflite; it must not exist.
+        images: training images, pixels 0..255, [n, S, S, 3]; at least one. The ranges of the
+            activations come from them, and file and model are compared on them.
+        labels: int [n], their classes.
+        classes: names of the classes, in the order of the logits.
+        **settings: fields of `ExportSettings`, e.g. `kind="int8"`, `input_type="uint8"`.
+
+    Returns:
+        What was made and found; the file is there if `passed` is true.
+
+    Raises:
+        UserError: if the file exists, the images do not fit, or the model has no file of that kind,
+            naming the layer.
+
+    Example:
+
+        export = export_tflite(model, "model.tflite", images, labels, ["cat", "dog"])
+        print(export.passed, [check.detail for check in export.checks])
+    """
+    output = Path(output)
+    if output.exists():
+        raise UserError(f"{output} exists: remove it, or choose another name")
+    images, labels = np.asarray(images), np.asarray(labels)
+    shape = tuple(model.input_shape[1:])
+    if images.shape[1:] != shape or not len(images) or labels.shape != images.shape[:1]:
+        raise UserError(
+            f"images of shape [n, {', '.join(map(str, shape))}] and labels of shape [n] are "
+            f"needed; received {list(images.shape)} and {list(labels.shape)}"
+        )
+    chosen = ExportSettings(**settings)
+    pixels = round_pixels(images)
+    drawn = np.random.default_rng(chosen.calibration_seed).permutation(len(pixels))
+    return export_model(
+        model,
+        plan_graph(model, chosen),
+        output,
+        chosen,
+        ModelInfo(model.name, f"Tells {len(classes)} classes apart.", "1", tuple(classes)),
+        calibration_pixels=pixels[drawn[: chosen.calibration_images]],
+        image_sets=[
+            ImageSet("images", "source", pixels[drawn], labels[drawn].astype(np.int32)),
+        ],
+        stages=Stages(),
+    )

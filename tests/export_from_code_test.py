@@ -1,0 +1,52 @@
+import numpy as np
+import pytest
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.export import export_tflite, open_file
+from qtdog_tf.models import build_classifier
+from qtdog_tf.quantization import quantize, start_quantization
+from tests.models_synthetic import synthetic_image
+
+CLASSES = ["cat", "dog", "owl"]
+
+
+@pytest.fixture(scope="module")
+def model():
+    wrapped = quantize(build_classifier("tiny", 3, image_size=16, weights=None, seed=1), bits=7)
+    start_quantization(wrapped)
+    return wrapped
+
+
+@pytest.fixture(scope="module")
+def images():
+    turned = [np.rot90(synthetic_image(16), k) for k in range(4)]
+    return np.stack([*turned, *(255 - image for image in turned)])
+
+
+def test_a_model_in_memory_becomes_a_file_that_says_the_same(model, images, tmp_path):
+    output = tmp_path / "model.tflite"
+    labels = np.zeros(len(images), np.int64)
+    export = export_tflite(model, output, images, labels, CLASSES, min_agreement=0.5)
+    assert export.passed, export.checks
+    with open_file(output) as classifier:
+        found = classifier.predict(images)
+        assert classifier.classes == tuple(CLASSES)
+    logits = model.predict(images, verbose=0)
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert np.abs(found - expected).max() < 0.03
+    with pytest.raises(UserError, match="exists"):
+        export_tflite(model, output, images, labels, CLASSES)
+
+
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [
+        (np.zeros((2, 8, 8, 3)), np.zeros(2)),
+        (np.zeros((0, 16, 16, 3)), np.zeros(0)),
+        (np.zeros((2, 16, 16, 3)), np.zeros(3)),
+    ],
+    ids=["another size", "no image", "another number of labels"],
+)
+def test_images_that_do_not_fit_are_refused(model, images, labels, tmp_path):
+    with pytest.raises(UserError, match=r"\[n, 16, 16, 3\] and labels"):
+        export_tflite(model, tmp_path / "model.tflite", images, labels, CLASSES)
