@@ -14,7 +14,7 @@ RULES = ("py_binary", "py_library", "py_test")
 FIRST_PARTY = ("qtdog_tf", "tests", "tools")
 DISTRIBUTIONS = metadata.packages_distributions()
 # Not among the requirements: used by those who have them.
-OPTIONAL = ("torch", "torchvision")
+OPTIONAL = ("mediapipe", "torch", "torchvision")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.pixels import read_pixels
+from qtdog_tf.export.quiet import without_info
 from qtdog_tf.export.runner import TFLiteClassifier, open_file
 from qtdog_tf.export.timing import summarize, time_in_turn
 from qtdog_tf.files import write_json
@@ -69,7 +70,8 @@ def main(argv: list[str]) -> None:
     refuse_arguments(argv)
     if len(set(FLAGS.files)) < len(FLAGS.files):
         raise UserError(f"--files={','.join(FLAGS.files)} names a file twice")
-    classifiers = {file: open_file(Path(file)) for file in FLAGS.files}
+    with without_info():
+        classifiers = {file: open_file(Path(file)) for file in FLAGS.files}
     domain_set = open_domains(FLAGS.data)
     domains = [domain_set.domain(name).name for name in FLAGS.domains or domain_set.names]
     times = time_files(classifiers)

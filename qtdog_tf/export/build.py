@@ -63,8 +63,9 @@ def plan_graph(model: keras.Model, settings: ExportSettings) -> ops.Graph:
         UserError: if it cannot, naming the layer and what can be done instead.
     """
     settings.check()
-    # An integer file that takes floats has no pixel codes that could carry the normalization.
-    absorb = not settings.is_integer or settings.input_type != "float32"
+    # A file that takes floats has no pixel codes that could carry the normalization; and a factor
+    # before the first convolution the converter multiplies into its weights.
+    absorb = settings.is_integer and settings.input_type != "float32"
     graph = fold(with_probabilities(lower(model)), absorb_normalization=absorb)
     if settings.is_integer:
         obstacles = float_layers(graph)

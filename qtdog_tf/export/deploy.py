@@ -5,6 +5,8 @@ converter takes scales; the codes of the file are then exactly those of the grap
 `code * scale` on a range of +-127 scales has no other code. Start with `save_for_conversion`.
 """
 
+import dataclasses
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,8 @@ from qtdog_tf.export.execute import normalize, run
 from qtdog_tf.export.quantize import INT4_BITS, INT4_MAX
 
 INPUT, OUTPUT = "image", "probabilities"
+# Upper ends of the clips that convolutions and sums have built in.
+_FUSED_LIMITS = (6.0, np.inf)
 
 
 def save_for_conversion(
@@ -43,8 +47,9 @@ def save_for_conversion(
 class _Deploy(tf.Module):
     def __init__(self, graph: ops.Graph, ranges: dict[str, Range] | None, weight_bits: int) -> None:
         super().__init__()
-        # TensorFlow saves what a module refers to, so that the variables of Keras layers are found.
-        self.layers = [op.operation for op in graph.ops if isinstance(op, ops.KerasCall)]
+        # TensorFlow saves what a module refers to, and finds the variables of Keras layers so.
+        layers = [op.operation for op in graph.ops if isinstance(op, ops.KerasCall)]
+        self.variables_of_layers = [v.value for x in layers for v in getattr(x, "variables", ())]
         spec = tf.TensorSpec([1, *graph.image.shape], tf.float32, name=INPUT)
 
         @tf.function(input_signature=[spec], autograph=False)
@@ -59,6 +64,9 @@ class _Deploy(tf.Module):
 def _run_fake_quantized(
     graph: ops.Graph, image: tf.Tensor, ranges: dict[str, Range], weight_bits: int
 ) -> tf.Tensor:
+    graph = ops.Graph(tuple(_clip_by_range(op) for op in graph.ops))
+    same_weights: Counter[bytes] = Counter()
+
     def output(op: ops.Op, value: Any) -> Any:
         if not has_own_range(op):
             return value
@@ -71,8 +79,14 @@ def _run_fake_quantized(
         is_int4 = weight_bits == INT4_BITS and conv.kernel.learned
         bits, largest = (INT4_BITS, INT4_MAX) if is_int4 else (8, ops.INT8_MAX)
         scale = conv.kernel.scale.astype(np.float32)
+        weights = conv.kernel.to_float()
+        # Of equal weights (a layer used twice) the converter makes one, whose codes are not ours
+        # then. A scale that differs in its last bit keeps them apart.
+        before = same_weights[weights.tobytes()]
+        same_weights[weights.tobytes()] += 1
+        scale = scale * np.float32(1 + before * np.finfo(np.float32).eps)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
-            tf.constant(conv.kernel.to_float()),
+            tf.constant(weights),
             -largest * scale,
             largest * scale,
             num_bits=bits,
@@ -80,3 +94,13 @@ def _run_fake_quantized(
         )
 
     return run(graph, image, kernel=kernel, output=output)
+
+
+def _clip_by_range(op: ops.Op) -> ops.Op:
+    """Leaves the upper end of a clip to the range of the output, which ends there at the latest.
+
+    ReLU and ReLU6 are kept: the converter fuses them, and no other.
+    """
+    if not isinstance(op, ops.Conv | ops.Add | ops.Clip) or op.clip[1] in _FUSED_LIMITS:
+        return op
+    return dataclasses.replace(op, clip=(op.clip[0], np.inf))

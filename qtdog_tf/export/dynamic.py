@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
+from qtdog_tf.errors import UserError
 from qtdog_tf.export import ops
 from qtdog_tf.export.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.layers_of_file import find_convolutions
+from qtdog_tf.export.layers_of_file import find_convolutions, weight_codes
 from qtdog_tf.files import replacing
 
 # The first versions of these operations whose kernels take float inputs with int8 weights that
@@ -32,9 +33,19 @@ def store_codes(path: Path, graph: ops.Graph) -> None:
     Args:
         path: a float32 .tflite file, made of `graph`.
         graph: every convolution has codes.
+
+    Raises:
+        UserError: if the file does not hold the graph's weights.
     """
     model = read_model(path)
     found = find_convolutions(model, graph, allow_others=True)
+    for conv in graph.convs:
+        weights = weight_codes(model, found[conv.name], conv.is_depthwise)
+        if not np.array_equal(weights, conv.kernel.to_float()):
+            raise UserError(
+                f"the converter multiplied a constant factor beside layer {conv.layer} into its "
+                "weights, which are no learned codes then: export --kind=float32"
+            )
     for conv in graph.convs:
         _store(model, found[conv.name].weights, conv)
     for code in model.operatorCodes:

@@ -21,6 +21,7 @@ from qtdog_tf.export.latency import measure_latency
 from qtdog_tf.export.metadata import ModelInfo, add_metadata
 from qtdog_tf.export.parity import Check, check_file, check_float_file
 from qtdog_tf.export.progress import Stages
+from qtdog_tf.export.quiet import without_info
 from qtdog_tf.export.runner import open_file
 from qtdog_tf.export.settings import FLOAT16, ExportSettings
 from qtdog_tf.export.sizes import Sizes, measure_sizes
@@ -119,7 +120,9 @@ def _gate(
     image_sets: Sequence[ImageSet],
     stages: Stages,
 ) -> tuple[list[Check], list[Agreement]]:
-    with open_file(path) as classifier:
+    with without_info():
+        classifier = open_file(path)
+    with classifier:
         with stages.stage("Comparing every number in the file"):
             if settings.is_integer:
                 inputs = classifier.input_codes(pixels[:LAYER_CHECK_IMAGES])

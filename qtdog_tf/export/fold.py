@@ -152,10 +152,13 @@ def _affine_into_image(before: ops.Op, op: ops.Op) -> ops.Op | None:
     """Only where black is -z * scale for an integer z, which 8 bits can then hold exactly."""
     if not isinstance(before, ops.Image) or not isinstance(op, ops.Affine):
         return None
-    scale, offset = op.scale[0], op.offset[0]
+    # A Rescaling may have been put into the image before.
+    scale = before.scale * op.scale[0]
+    offset = before.offset * op.scale[0] + op.offset[0]
+    if np.ptp(op.scale) or np.ptp(op.offset) or scale <= 0:
+        return None
     zero = -offset / scale
-    is_exact = abs(zero - round(zero)) < 1e-6 and 0 <= round(zero) <= 255
-    if np.ptp(op.scale) or np.ptp(op.offset) or scale <= 0 or not is_exact:
+    if abs(zero - round(zero)) > 1e-6 or not 0 <= round(zero) <= 255:
         return None
     return dataclasses.replace(before, scale=float(scale), offset=-round(zero) * float(scale))
 

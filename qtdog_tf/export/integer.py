@@ -61,8 +61,11 @@ def largest_difference(path: Path, inputs: np.ndarray) -> dict[str, int]:
             output = operator.outputs[0]
             expected = simulate(model, operator, values)
             difference = np.abs(values[output].astype(np.float64) - expected).max(initial=0)
+            if subgraph.tensors[output].type not in _INTEGERS:
+                # A float output, of codes: in steps between these.
+                difference /= scales(subgraph.tensors[operator.inputs[0]])[0]
             name = f"{operator_name(model, operator)} {operation_of(subgraph.tensors[output])}"
-            differences[name] = max(differences.get(name, 0), int(np.ceil(difference)))
+            differences[name] = max(differences.get(name, 0), int(np.rint(difference)))
     return differences
 
 

@@ -58,7 +58,9 @@ def round_to_int8(kernel: Kernel) -> Kernel:
         return kernel
     values = kernel.values.astype(np.float64) * kernel.scale
     largest = np.abs(values).max(axis=(0, 1, 2))
-    # A channel of zeros has no scale of its own; 1 is as good as any.
-    scale = np.where(largest > 0, largest / INT8_MAX, 1.0)
+    # A channel of zeros has no scale of its own, but its bias is stored in units of it: it gets
+    # one like the others'.
+    usual = np.median(largest[largest > 0]) if largest.any() else 1.0
+    scale = np.where(largest > 0, largest, usual) / INT8_MAX
     codes = np.rint(values / scale).astype(np.int16)
     return Kernel(scale, codes, bits=INT8_BITS)

@@ -70,7 +70,7 @@ def labels_from_zip(file_name: str, contents: bytes, path: Path) -> tuple[str, .
     except (zipfile.BadZipFile, KeyError, OSError, ValueError, EOFError, RuntimeError) as error:
         # NotImplementedError, for a feature of ZIP, is a RuntimeError.
         raise UserError(
-            f"{path} names no classes: {file_name} in it is missing or damaged ({error}): export "
+            f"{path} names no classes: {file_name!r} in it is missing or damaged ({error}): export "
             "it again"
         ) from error
     return tuple(text.splitlines())

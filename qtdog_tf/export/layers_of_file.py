@@ -97,6 +97,7 @@ def find_convolutions(
         if operator_kind(model, operator) == schema.BuiltinOperator.DEQUANTIZE
     }
     found: dict[str, FileConv] = {}
+    wanted = Counter(conv.name for conv in graph.convs)
     names: Counter[str] = Counter()
     for operator in model.subgraphs[0].operators:
         if operator_kind(model, operator) not in CONVOLUTIONS:
@@ -104,9 +105,11 @@ def find_convolutions(
         # Constants in float16 pass a conversion on their way.
         data, weights, bias = (widened.get(index, index) for index in operator.inputs)
         name = operation_of(tensors[weights])
+        if name not in wanted:
+            # Equal weights are stored once, under no name of ours.
+            name = operation_of(tensors[operator.outputs[0]])
         names[name] += 1
         found[name] = FileConv(operator, tensors[weights], tensors[bias], data, operator.outputs[0])
-    wanted = Counter(conv.name for conv in graph.convs)
     missing, unknown = wanted - names, names - wanted
     if missing or (unknown and not allow_others):
         raise UserError(

@@ -29,7 +29,7 @@ def lower(model: keras.Model) -> ops.Graph:
         The graph, nothing folded yet; see `fold`.
 
     Raises:
-        UserError: for a subclassed model, or more than one input or output.
+        UserError: for a subclassed model, more than one input or output, or images of any size.
     """
     if not isinstance(model, keras.Function | keras.Sequential):
         raise UserError(
@@ -41,8 +41,13 @@ def lower(model: keras.Model) -> ops.Graph:
             f"model {model.name!r} has {len(model.inputs)} inputs and {len(model.outputs)} "
             "outputs; a model from one image to one output is needed"
         )
-    lowering = _Lowering()
     shape = tuple(model.inputs[0].shape[1:])
+    if None in shape:
+        raise UserError(
+            f"model {model.name!r} takes images of any size, and a file takes one: build it with "
+            "keras.Input((size, size, 3)) to export it"
+        )
+    lowering = _Lowering()
     image = lowering.add(ops.Image(lowering.unique("image"), (), shape, "the input"))
     lowering.run(model, [image], prefix="")
     return ops.Graph(tuple(lowering.ops))
@@ -63,11 +68,14 @@ class _Lowering:
         return ops.Ref(op.name)
 
     def unique(self, name: str) -> str:
-        """A name that TensorFlow takes as one scope, and that no other operation has."""
+        """A name that TensorFlow takes as one scope, and that no other operation has.
+
+        To TensorFlow, names that differ in upper and lower case only are the same.
+        """
         stem = "".join(c if c.isalnum() or c in "_.-" else "_" for c in name).lstrip("_.-") or "op"
         candidates = (f"{stem}.{number}" if number > 1 else stem for number in itertools.count(1))
-        unused = next(name for name in candidates if name not in self._names)
-        self._names.add(unused)
+        unused = next(name for name in candidates if name.lower() not in self._names)
+        self._names.add(unused.lower())
         return unused
 
     def run(self, model: Any, inputs: Sequence[ops.Ref], prefix: str) -> ops.Ref:

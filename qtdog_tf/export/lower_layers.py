@@ -105,23 +105,42 @@ def _batch_norm(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> lis
     offset = -np.asarray(layer.moving_mean, np.float64) * scale
     if layer.center:
         offset = offset + np.asarray(layer.beta, np.float64)
-    return [ops.Affine(*common, scale=scale, offset=offset)]
+    return _affine(common, shapes, scale, offset)
 
 
 def _rescaling(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    channels = shapes[0][-1:]
-    scale = np.broadcast_to(np.asarray(layer.scale, np.float64), channels)
-    offset = np.broadcast_to(np.asarray(layer.offset, np.float64), channels)
-    return [ops.Affine(*common, scale=scale, offset=offset)]
+    return _affine(common, shapes, layer.scale, layer.offset)
 
 
 def _normalization(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
     if layer.invert:
         raise NotInteger("an inverted Normalization has no integer form here")
-    mean = np.asarray(layer.mean, np.float64).reshape(-1)
-    deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float64)), keras.config.epsilon())
-    scale = np.broadcast_to(1 / deviation.reshape(-1), shapes[0][-1:])
-    return [ops.Affine(*common, scale=scale, offset=-mean * scale)]
+    mean, variance = (np.asarray(x, np.float64) for x in (layer.mean, layer.variance))
+    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
+    return _affine(common, shapes, scale, -mean * scale)
+
+
+def _affine(common: Common, shapes: Shapes, scale: Any, offset: Any) -> list[ops.Op]:
+    """On an image; a vector becomes one of a single row, as `_dense` makes it."""
+    channels = shapes[0][-1]
+    scale, offset = _a_channel(scale, channels), _a_channel(offset, channels)
+    if len(shapes[0]) == 3:
+        return [ops.Affine(*common, scale=scale, offset=offset)]
+    name, inputs, shape, text = common
+    rows = (math.prod(shape[:-1]), 1, channels)
+    return [
+        ops.Reshape(f"{name}.in", inputs, rows, text),
+        ops.Affine(f"{name}.affine", (f"{name}.in",), rows, text, scale=scale, offset=offset),
+        ops.Reshape(name, (f"{name}.affine",), shape, text),
+    ]
+
+
+def _a_channel(values: Any, channels: int) -> np.ndarray:
+    """One number a channel, of as many or of one for all."""
+    array = np.asarray(values, np.float64)
+    if array.size != 1 and array.shape[-1] != array.size:
+        raise NotInteger("it treats pixels differently from place to place")
+    return np.broadcast_to(array.reshape(-1), channels)
 
 
 def _relu(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:

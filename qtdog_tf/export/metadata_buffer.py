@@ -4,6 +4,7 @@ What a reader finds there: that the input is an RGB image, how a float32 image i
 the model, and which file names the classes of the output. Start from `encode_metadata`.
 """
 
+import enum
 from collections.abc import Mapping
 
 import flatbuffers
@@ -54,7 +55,9 @@ def encode_metadata(
             ),
         },
     )
-    children = {_TEXTS[key]: builder.CreateString(text) for key, text in texts.items() if text}
+    children: dict[enum.IntEnum, int] = {
+        _TEXTS[key]: builder.CreateString(text) for key, text in texts.items() if text
+    }
     root = schema.ModelMetadata
     children[root.SUBGRAPHS] = write_tables(builder, [graph])
     children[root.MIN_PARSER_VERSION] = builder.CreateString(schema.MIN_PARSER_VERSION)
@@ -85,7 +88,7 @@ def decode_metadata(contents: bytes) -> tuple[dict[str, str], str]:
 
 def _encode_image(builder: flatbuffers.Builder, with_normalization: bool) -> int:
     image = write_table(builder, {}, {schema.ImageProperties.COLOR_SPACE: schema.COLOR_SPACE_RGB})
-    children = {
+    children: dict[enum.IntEnum, int] = {
         schema.TensorMetadata.NAME: builder.CreateString("image"),
         schema.TensorMetadata.DESCRIPTION: builder.CreateString(_IMAGE),
         schema.TensorMetadata.CONTENT: write_table(

@@ -4,7 +4,7 @@ A changed byte can leave the flatbuffer whole and make a number in it wrong: an 
 that is not there, a scale of zero. Start from `check_model`; fuzzing found what it has to check.
 """
 
-import itertools
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,10 +19,12 @@ _ZERO_POINTS = {
 _OTHER_ZERO_POINTS = (-(2**15), 2**15 - 1)
 # Scales of values that are computed. LiteRT aborts on ratios that no multiplier can express.
 _SMALLEST_SCALE, _LARGEST_SCALE = 1e-12, 1e12
+# Numbers in one tensor; with more, a wrong shape takes minutes or all the memory.
+_LARGEST_TENSOR = 2**29
 
 
 def check_model(model: Any, file_bytes: int) -> None:
-    """Checks indices and quantization.
+    """Checks indices, shapes and quantization.
 
     Args:
         model: a `schema.ModelT`.
@@ -40,6 +42,7 @@ def check_model(model: Any, file_bytes: int) -> None:
     for graph in model.subgraphs:
         _check_references(model, graph)
         for tensor in _items(graph.tensors):
+            _check_shape(tensor)
             is_constant = model.buffers[tensor.buffer].data is not None
             _check_quantization(tensor, is_constant)
 
@@ -53,17 +56,25 @@ def _check_references(model: Any, graph: Any) -> None:
         len(_items(model.operatorCodes)),
         "operator code",
     )
-    outputs = itertools.chain.from_iterable(_items(operator.outputs) for operator in operators)
-    inputs = itertools.chain.from_iterable(_items(operator.inputs) for operator in operators)
-    _check_below([*_items(graph.inputs), *_items(graph.outputs), *outputs], tensors, "tensor")
-    # -1 stands for an input that is left out.
-    _check_below(inputs, tensors, "tensor", lowest=-1)
+    outputs = [index for operator in operators for index in _items(operator.outputs)]
+    first = [index for operator in operators for index in _items(operator.inputs)[:1]]
+    others = [index for operator in operators for index in _items(operator.inputs)[1:]]
+    ends = (*_items(graph.inputs), *_items(graph.outputs))
+    _check_below([*ends, *outputs, *first], tensors, "tensor")
+    # -1 stands for an input that is left out, a bias for example; never the first.
+    _check_below(others, tensors, "tensor", lowest=-1)
 
 
 def _check_below(indices: Iterable[int], count: int, what: str, lowest: int = 0) -> None:
     for index in indices:
         if not lowest <= index < count:
             raise ValueError(f"it refers to {what} {index} of {count}")
+
+
+def _check_shape(tensor: Any) -> None:
+    size = math.prod(int(edge) for edge in _items(tensor.shape))
+    if not 0 <= size <= _LARGEST_TENSOR:
+        raise ValueError(f"the shape of tensor {tensor.name} is wrong")
 
 
 def _check_quantization(tensor: Any, is_constant: bool) -> None:

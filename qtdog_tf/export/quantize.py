@@ -121,8 +121,9 @@ def _silence(conv: ops.Conv, calibration: Calibration) -> tuple[ops.Conv, list[D
     constants = calibration.means[conv.name]
     fitting = np.abs(constants) / (_DEAD_BIAS_CODE * input_scale)
     # Of the order of the layer's other scales, so that no requantization factor is extreme.
-    usual = np.median(kernel.scale[~is_dead]) if not is_dead.all() else 1.0
-    scale = np.where(is_dead, np.maximum(fitting, usual), kernel.scale)
+    usual = fitting.max() if is_dead.all() else np.median(kernel.scale[~is_dead])
+    # 1 where all constants are 0.
+    scale = np.where(is_dead, np.maximum(fitting, usual or 1.0), kernel.scale)
     codes = np.where(is_dead, 0, kernel.codes).astype(kernel.codes.dtype)
     silenced = dataclasses.replace(
         conv,

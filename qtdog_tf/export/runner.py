@@ -80,10 +80,10 @@ class TFLiteClassifier:
         try:
             self._interpreter = Interpreter(model_content=contents, num_threads=threads)
             self._interpreter.allocate_tensors()
+            inputs = self._interpreter.get_input_details()
+            outputs = self._interpreter.get_output_details()
         except (ValueError, RuntimeError) as error:
             raise UserError(f"LiteRT cannot run {self.path}: {_first_line(error)}") from error
-        inputs = self._interpreter.get_input_details()
-        outputs = self._interpreter.get_output_details()
         self._check_signature(inputs, outputs)
         (self._input,), (self._output,) = inputs, outputs
         self.image_size = int(self._input["shape"][1])
