@@ -3,7 +3,6 @@
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,8 @@ import pytest
 from qtdog_tf.data import open_domains
 from qtdog_tf.evaluation.pixels import read_pixels
 from qtdog_tf.export import open_file, read_info
-from tests.programs import REPOSITORY, run_program
+from tests.programs import run_program
+from tests.refusals import refusals_of
 from tests.small_data import CLASSES, DOMAINS, TINY_RUN, make_small_data
 
 
@@ -40,55 +40,23 @@ def trial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return output / "line-trial0"
 
 
-# As in tools_train_test: starting TensorFlow for each refusal would take minutes.
-ANSWER_REFUSALS = """
-import json, sys
-from absl import flags
-from tools import export_tflite
-for line in sys.stdin:
-    flags.FLAGS.unparse_flags()
-    try:
-        flags.FLAGS(["export_tflite", *json.loads(line)])
-        export_tflite.main(["export_tflite"])
-        answer = "not refused"
-    except (export_tflite.UserError, flags.Error) as error:
-        answer = str(error)
-    print(json.dumps(answer), flush=True)
-"""
-
-
 @pytest.fixture(scope="module")
-def answering() -> Iterator[subprocess.Popen[str]]:
-    """A process that answers each line of flags with the sentence that exporting refuses with."""
-    with subprocess.Popen(
-        [sys.executable, "-c", ANSWER_REFUSALS],
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process
-        process.communicate()
+def asking() -> Iterator[Callable[..., str]]:
+    with refusals_of("export_tflite") as ask:
+        yield ask
 
 
 @pytest.fixture
-def refusal(
-    answering: subprocess.Popen[str], trial: Path, tmp_path: Path
-) -> Callable[..., tuple[str, Path]]:
+def refusal(asking: Callable[..., str], trial: Path, tmp_path: Path) -> Callable[..., str]:
     """Exports with flags; returns what is said, having checked that nothing was written."""
 
-    def run(**values: object) -> str:
+    def ask(**values: object) -> str:
         folder = tmp_path / "output"
-        chosen = {"run": trial / "qtdog7", "output": folder / "model.tflite", **values}
-        assert answering.stdin and answering.stdout
-        arguments = [f"--{name}={value}" for name, value in chosen.items()]
-        print(json.dumps(arguments), file=answering.stdin, flush=True)
-        answer = json.loads(answering.stdout.readline())
+        answer = asking(**{"run": trial / "qtdog7", "output": folder / "model.tflite", **values})
         assert not folder.exists()
         return answer
 
-    return run
+    return ask
 
 
 def said(done: subprocess.CompletedProcess[str]) -> str:

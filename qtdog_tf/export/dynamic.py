@@ -44,7 +44,8 @@ def store_codes(path: Path, graph: ops.Graph) -> None:
         if not np.array_equal(weights, conv.kernel.to_float()):
             raise UserError(
                 f"the converter multiplied a constant factor beside layer {conv.layer} into its "
-                "weights, which are no learned codes then: export --kind=float32"
+                "weights, which are no learned codes then: write the factor as a "
+                "keras.layers.Rescaling, which export folds into the step sizes"
             )
     for conv in graph.convs:
         _store(model, found[conv.name].weights, conv)
