@@ -10,7 +10,7 @@ from keras import layers
 from qtdog_tf.errors import UserError
 from qtdog_tf.export import ops
 from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import float_layers, lower
+from qtdog_tf.export.lower import float_layers, lower, with_probabilities
 from qtdog_tf.models import build_classifier
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 from qtdog_tf.quantization import all_but
@@ -102,3 +102,10 @@ def test_models_without_a_graph_of_one_image_and_one_output_are_refused() -> Non
         lower(keras.Model(image, [layers.ReLU()(image), layers.Softmax()(image)]))
     with pytest.raises(UserError, match="takes images of any size"):
         lower(keras.Sequential([keras.Input((None, None, 3)), conv(4)]))
+
+
+@pytest.mark.parametrize("last", [layers.Softmax(), layers.Dense(3, activation="softmax")])
+def test_a_model_that_makes_probabilities_itself_is_refused(last: Any) -> None:
+    model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.GlobalAveragePooling2D(), last])
+    with pytest.raises(UserError, match="makes probabilities, which export does itself"):
+        with_probabilities(lower(model))

@@ -63,6 +63,22 @@ def test_a_channel_whose_bias_would_overflow_gives_its_mean() -> None:
     ]
 
 
+def test_a_channel_whose_range_the_converter_would_widen_gives_its_mean() -> None:
+    # 2 * 127 * 3.9e-9 is just below a millionth, 2 * 127 * 4e-9 just above.
+    graph = graph_of([127, 127], [3.9e-9, 4e-9], [-1e-3, -1e-3])
+    conv, dead = quantized(graph, [-2e-3, -2e-3])
+    assert [d.channel for d in dead] == [0]
+    assert conv.kernel.codes.ravel().tolist() == [0, 127]
+    assert conv.bias.tolist() == [-2e-3, -1e-3]
+
+
+def test_the_range_of_4_bits_is_18_times_narrower() -> None:
+    graph = graph_of([7, 7], [7e-8, 7.2e-8], [0.0, 0.0], bits=4)
+    calibration = Calibration({"image": (0.0, 255.0)}, {"conv": np.zeros(2)}, 1)
+    assert [d.channel for d in quantize_graph(graph, calibration, weight_bits=4)[1]] == [0]
+    assert quantize_graph(graph, calibration)[1] == []
+
+
 def test_the_limit_is_half_of_what_32_bits_hold() -> None:
     scale = 2.0**-20
     _, dead = quantized(graph_of([1, 1], [scale, scale], [1023.0, 1024.0]), [0.0, 0.0])

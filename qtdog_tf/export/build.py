@@ -106,12 +106,13 @@ def build_file(
     Raises:
         UserError: if the conversion fails.
     """
+    weight_bits = INT4_BITS if settings.kind == INT4 else INT8_BITS
     calibration: Calibration | None = None
     dead: list[DeadChannel] = []
     converted = graph
     if settings.is_integer:
         calibration = _calibrate(graph, settings, pixels, stages)
-        converted, dead = quantize_graph(graph, calibration)
+        converted, dead = quantize_graph(graph, calibration, weight_bits=weight_bits)
     elif settings.kind == DYNAMIC:
         converted = _round_all(graph)
     numbers = HALF if settings.kind == FLOAT16 else INTEGER if settings.is_integer else PLAIN
@@ -123,7 +124,7 @@ def build_file(
             converted,
             Path(folder),
             ranges=dict(calibration.ranges) if calibration else None,
-            weight_bits=INT4_BITS if settings.kind == INT4 else INT8_BITS,
+            weight_bits=weight_bits,
         )
         conversion = convert(
             Path(folder), output, log, numbers=numbers, input_type=settings.input_type

@@ -16,7 +16,7 @@ import tensorflow as tf
 from qtdog_tf.export import ops
 from qtdog_tf.export.calibration import Range, has_own_range
 from qtdog_tf.export.execute import normalize, run
-from qtdog_tf.export.quantize import INT4_BITS, INT4_MAX
+from qtdog_tf.export.quantize import INT4_BITS, INT4_MAX, largest_code
 
 INPUT, OUTPUT = "image", "probabilities"
 # Upper ends of the clips that convolutions and sums have built in.
@@ -76,8 +76,7 @@ def _run_fake_quantized(
         )
 
     def kernel(conv: ops.Conv) -> Any:
-        is_int4 = weight_bits == INT4_BITS and conv.kernel.learned
-        bits, largest = (INT4_BITS, INT4_MAX) if is_int4 else (8, ops.INT8_MAX)
+        largest = largest_code(conv, weight_bits)
         scale = conv.kernel.scale.astype(np.float32)
         weights = conv.kernel.to_float()
         # Of equal weights (a layer used twice) the converter makes one, whose codes are not ours
@@ -89,7 +88,7 @@ def _run_fake_quantized(
             tf.constant(weights),
             -largest * scale,
             largest * scale,
-            num_bits=bits,
+            num_bits=INT4_BITS if largest == INT4_MAX else 8,
             narrow_range=True,
         )
 

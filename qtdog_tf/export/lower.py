@@ -122,11 +122,23 @@ class _Lowering:
 
 
 def with_probabilities(graph: ops.Graph) -> ops.Graph:
-    """The graph with a softmax behind its logits, unless it ends in probabilities already."""
+    """The graph with a softmax behind its logits.
+
+    An ensemble that averages probabilities has them already: what its model returns is their
+    logarithm, so that every model here returns logits.
+
+    Raises:
+        UserError: if the model returns probabilities itself.
+    """
     last = graph.output
     kinds = {op.name: type(op) for op in graph.ops}
-    averaged = isinstance(last, ops.Average) and kinds[last.inputs[0]] is ops.Softmax
-    if isinstance(last, ops.Softmax) or averaged:
+    if isinstance(last, ops.Average) and kinds[last.inputs[0]] is ops.Softmax:
         return graph
+    activation = getattr(getattr(last, "operation", None), "activation", None)
+    if isinstance(last, ops.Softmax) or activation is keras.activations.softmax:
+        raise UserError(
+            f"layer {last.layer} makes probabilities, which export does itself: hand in the model "
+            "up to its logits"
+        )
     softmax = ops.Softmax(f"{last.name}.probabilities", (last.name,), last.shape, "the output")
     return ops.Graph((*graph.ops, softmax))

@@ -18,6 +18,8 @@ ACTIVATION_STEPS = 255
 # A bias is stored in 32 bits, in units of the input's scale times the weights'. From half of what
 # fits on, a channel counts as dead: its weights are so small that its bias would overflow.
 MAX_BIAS_CODE = 2.0**30
+# The converter widens a range of weights that is narrower than this, which changes the codes.
+MIN_WEIGHT_RANGE = 1e-6
 # Where a dead channel's bias is put instead: exact to a millionth, far from the limit.
 _DEAD_BIAS_CODE = 2.0**20
 
@@ -47,13 +49,14 @@ def activation_scale(limits: Range) -> float:
 
 
 def quantize_graph(
-    graph: ops.Graph, calibration: Calibration
+    graph: ops.Graph, calibration: Calibration, *, weight_bits: int = 8
 ) -> tuple[ops.Graph, list[DeadChannel]]:
     """Rounds float weights (a head, say) to 8 bits, and silences dead channels.
 
     Args:
         graph: a folded graph.
         calibration: of this graph.
+        weight_bits: 8, or 4 if learned codes are to be stored in 4 bits.
 
     Returns:
         The graph to convert, and the channels that are dead in it.
@@ -66,12 +69,16 @@ def quantize_graph(
     for op in graph.ops:
         if isinstance(op, ops.Conv):
             check_codes(op)
-            op, found = _silence(
-                dataclasses.replace(op, kernel=round_to_int8(op.kernel)), calibration
-            )
+            rounded = dataclasses.replace(op, kernel=round_to_int8(op.kernel))
+            op, found = _silence(rounded, calibration, largest_code(op, weight_bits))
             dead += found
         operations.append(op)
     return ops.Graph(tuple(operations)), dead
+
+
+def largest_code(op: ops.Conv, weight_bits: int) -> int:
+    """The end of the range of a layer's weights: 7 for learned codes in 4 bits, else 127."""
+    return INT4_MAX if weight_bits == INT4_BITS and op.kernel.learned else ops.INT8_MAX
 
 
 def check_codes(op: ops.Conv) -> None:
@@ -109,13 +116,15 @@ def check_int4(graph: ops.Graph) -> None:
             raise UserError(f"layer {conv.layer} uses the code -8, int4 has -7 to 7: {how}")
 
 
-def _silence(conv: ops.Conv, calibration: Calibration) -> tuple[ops.Conv, list[DeadChannel]]:
+def _silence(
+    conv: ops.Conv, calibration: Calibration, largest: int
+) -> tuple[ops.Conv, list[DeadChannel]]:
     kernel = conv.kernel
     assert kernel.codes is not None
     input_scale = activation_scale(calibration.ranges[conv.inputs[0]])
-    # A scale of 0 is that of a BatchNorm with gamma 0.
     is_dead = np.abs(conv.bias) >= MAX_BIAS_CODE * input_scale * kernel.scale
-    is_dead |= kernel.scale == 0
+    # A BatchNorm with gamma 0 is the extreme of it.
+    is_dead |= 2 * largest * kernel.scale < MIN_WEIGHT_RANGE
     if not is_dead.any():
         return conv, []
     constants = calibration.means[conv.name]
