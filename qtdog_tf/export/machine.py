@@ -14,7 +14,7 @@ def describe_machine() -> dict[str, Any]:
     return {
         "cpu": cpu_model(),
         "cores": os.cpu_count(),
-        "system": platform.platform(),
+        "system": f"{platform.system()} {platform.machine()}",
         "load": os.getloadavg()[0],
         "versions": versions() | {"ai-edge-litert": metadata.version("ai-edge-litert")},
     }
