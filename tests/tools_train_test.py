@@ -177,7 +177,10 @@ def test_folder_of_another_run_is_refused(refusal: Callable[..., str], tmp_path:
     assert "holds other files" in refusal()
     (tmp_path / "runs" / "thesis.txt").unlink()
     assert "unknown backbone" in refusal(backbone="resnet51")
-    assert "belongs to a run of other settings" in refusal(backbone="resnet51", steps=13)
+    assert not list((tmp_path / "runs").iterdir())
+    # Known only when the model is built, after the folder was claimed.
+    assert "has no pretrained weights" in refusal(weights="imagenet")
+    assert "belongs to a run of other settings" in refusal(weights="imagenet", steps=13)
 
 
 def test_corrupt_image_is_named(refusal: Callable[..., str], data: Path, tmp_path: Path) -> None:
