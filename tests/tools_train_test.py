@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.programs import REPOSITORY, assert_refused, run_program
+from tests.refusals import refusals_of
 from tests.small_data import TINY_RUN, make_small_data
 
 
@@ -22,48 +23,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
-# Absl's flags are global, and other tests of this process may load another program.
-ANSWER_REFUSALS = """
-import json, sys
-from absl import flags
-from tools import train
-for line in sys.stdin:
-    flags.FLAGS.unparse_flags()
-    flags.FLAGS(["train", *json.loads(line)])
-    try:
-        train.main(["train"])
-        print(json.dumps("not refused"), flush=True)
-    except train.UserError as error:
-        print(json.dumps(str(error)), flush=True)
-"""
-
-
 @pytest.fixture(scope="module")
-def answering() -> Iterator[subprocess.Popen[str]]:
-    """A process that answers each line of flags with the sentence that training refuses with."""
-    command = [sys.executable, "-c", ANSWER_REFUSALS]
-    with subprocess.Popen(
-        command,
-        cwd=REPOSITORY,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-    ) as process:
-        yield process
-        process.communicate()
+def asking() -> Iterator[Callable[..., str]]:
+    with refusals_of("train") as ask:
+        yield ask
 
 
 @pytest.fixture
-def refusal(answering: subprocess.Popen[str], data: Path, tmp_path: Path) -> Callable[..., str]:
-    def run(**values: object) -> str:
-        chosen = {**TINY_RUN, "data": data, "output": tmp_path / "runs", **values}
-        assert answering.stdin and answering.stdout
-        arguments = [f"--{name}={value}" for name, value in chosen.items()]
-        print(json.dumps(arguments), file=answering.stdin, flush=True)
-        return json.loads(answering.stdout.readline())
+def refusal(asking: Callable[..., str], data: Path, tmp_path: Path) -> Callable[..., str]:
+    def ask(**values: object) -> str:
+        return asking(**{**TINY_RUN, "data": data, "output": tmp_path / "runs", **values})
 
-    return run
+    return ask
 
 
 def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
