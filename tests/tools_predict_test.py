@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from qtdog_tf.data import Domain, evaluation_batches
-from qtdog_tf.export.image_files import list_images, read_pixels
+from qtdog_tf.export.image_files import list_images, read_images
 from qtdog_tf.export.metadata import ModelInfo, add_metadata
 from qtdog_tf.export.runner import open_file
 from tests.programs import REPOSITORY, assert_refused, run_program
@@ -140,10 +140,10 @@ def test_reading_ahead_keeps_the_order(data: Path, tmp_path: Path) -> None:
     for number in range(150):
         image.resize((20 + number, 30)).save(tmp_path / f"{number:03}.png")
     paths = list_images([str(tmp_path)])
-    read = list(read_pixels(paths, 8, threads=3))
+    read = list(read_images(paths, 8, threads=3))
     assert [entry.path for entry in read] == paths and len(paths) == 150
     assert all(entry.pixels.shape == (8, 8, 3) for entry in read)
-    assert list(read_pixels([], 8)) == []
+    assert list(read_images([], 8)) == []
 
 
 def test_mediapipe_that_is_missing_is_one_sentence(model: Path) -> None:

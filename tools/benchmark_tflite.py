@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from qtdog_tf.data import emoji_styles_root
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.image_files import list_images, read_pixels
+from qtdog_tf.export.image_files import list_images, read_images
 from qtdog_tf.export.machine import describe_machine
 from qtdog_tf.export.quiet import without_info
 from qtdog_tf.export.runner import TFLiteClassifier, open_file
@@ -130,7 +130,7 @@ def pixels(size: int) -> np.ndarray:
         return random.integers(0, 256, (IMAGES, size, size, 3), np.uint8)
     paths = list_images([str(emoji_styles_root())])
     chosen = random.choice(len(paths), IMAGES, replace=False)
-    read = read_pixels([paths[index] for index in chosen], size)
+    read = read_images([paths[index] for index in chosen], size)
     return np.stack([image.pixels for image in read if image.pixels is not None])
 
 

@@ -26,7 +26,7 @@ from absl import flags
 from qtdog_tf.data import emoji_styles_root
 from qtdog_tf.data.embedded import EMOJI_STYLES
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.image_files import list_images, read_pixels
+from qtdog_tf.export.image_files import list_images, read_images
 from qtdog_tf.export.quiet import without_info
 from qtdog_tf.export.runner import open_file
 from tools._main import refuse_arguments, run_tool
@@ -84,7 +84,7 @@ def choose_pixels(size: int) -> np.ndarray:
     random = np.random.default_rng(FLAGS.seed)
     chosen = random.choice(len(paths), min(FLAGS.images, len(paths)), replace=False)
     found = []
-    for image in read_pixels([paths[index] for index in sorted(chosen)], size):
+    for image in read_images([paths[index] for index in sorted(chosen)], size):
         if image.pixels is None:
             raise UserError(f"image {image.path} {image.problem}: replace or remove it")
         found.append(image.pixels)

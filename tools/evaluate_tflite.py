@@ -19,6 +19,7 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.pixels import read_pixels
+from qtdog_tf.export.latency import run_on_noise
 from qtdog_tf.export.quiet import without_info
 from qtdog_tf.export.runner import TFLiteClassifier, open_file
 from qtdog_tf.export.timing import summarize, time_in_turn
@@ -40,7 +41,7 @@ flags.DEFINE_string(
     required=True,
 )
 flags.DEFINE_list("domains", "", "Domains to test on. Default: all.")
-flags.DEFINE_integer("seed", 0, "Chooses the order of timing.", 0)
+flags.DEFINE_integer("seed", 0, "Chooses the order of timing, and the pixels.", 0)
 flags.DEFINE_string("output", "", "JSON file for the figures.")
 
 
@@ -127,13 +128,7 @@ def evaluate(
 
 def time_files(classifiers: dict[str, TFLiteClassifier]) -> dict[str, list[float]]:
     """Seconds for one image, one value a round, by file."""
-    random = np.random.default_rng(FLAGS.seed)
-    calls = {}
-    for file, classifier in classifiers.items():
-        size = classifier.image_size
-        pixels = random.integers(0, 256, (1, size, size, 3), np.uint8)
-        codes = classifier.input_codes(pixels)
-        calls[file] = lambda classifier=classifier, codes=codes: classifier.run(codes)
+    calls = {file: run_on_noise(each, FLAGS.seed) for file, each in classifiers.items()}
     return time_in_turn(
         calls, rounds=ROUNDS, seconds=ROUND_SECONDS, warm_up=WARM_UP, seed=FLAGS.seed
     )

@@ -29,6 +29,7 @@ from qtdog_tf.export import (
     ModelInfo,
     Stages,
     calibration_choice,
+    check_output,
     comparison_sets,
     export_model,
     format_report,
@@ -73,7 +74,7 @@ def main(argv: list[str]) -> None:
     refuse_arguments(argv)
     settings = settings_from_flags(ExportSettings)
     output = Path(FLAGS.output)
-    refuse_output(output)
+    check_output(output)
     run = open_run(FLAGS.run)
     model = run.load_model(FLAGS.model)
     graph = plan_graph(model, settings)
@@ -107,18 +108,6 @@ def main(argv: list[str]) -> None:
         print(f"error: {refusal(output)}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     print(f"\n{settings.kind} file: {output}")
-
-
-def refuse_output(output: Path) -> None:
-    """Refuses a path that is no new .tflite file.
-
-    Raises:
-        UserError: saying what is wrong with it.
-    """
-    if output.suffix != ".tflite":
-        raise UserError(f"--output={output} must end in .tflite")
-    if output.exists():
-        raise UserError(f"--output={output} exists: remove it, or choose another name")
 
 
 def refusal(output: Path) -> str:

@@ -22,7 +22,7 @@ from absl import flags
 from tqdm import tqdm
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.image_files import ReadImage, list_images, read_pixels
+from qtdog_tf.export.image_files import ReadImage, list_images, read_images
 from qtdog_tf.export.labels import class_names
 from qtdog_tf.export.quiet import without_info
 from qtdog_tf.export.runner import TFLiteClassifier, open_file
@@ -111,7 +111,7 @@ def predict(
     skipped: list[ReadImage] = []
     # disable=None: on a terminal only, where it is gone when the table comes.
     with tqdm(total=len(paths), unit="image", disable=None, leave=False) as bar:
-        for image in read_pixels(paths, classifier.image_size):
+        for image in read_images(paths, classifier.image_size):
             if image.pixels is None:
                 skipped.append(image)
             else:

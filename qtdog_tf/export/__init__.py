@@ -6,7 +6,7 @@ file.
 
 from qtdog_tf.export.agreement import Agreement, ImageSet
 from qtdog_tf.export.build import plan_graph
-from qtdog_tf.export.exporter import Export, export_model
+from qtdog_tf.export.exporter import Export, check_output, export_model
 from qtdog_tf.export.from_code import export_tflite
 from qtdog_tf.export.lower import float_layers, lower
 from qtdog_tf.export.metadata import ModelInfo, add_metadata, read_info, read_labels
@@ -28,6 +28,7 @@ __all__ = [
     "TFLiteClassifier",
     "add_metadata",
     "calibration_choice",
+    "check_output",
     "comparison_sets",
     "export_model",
     "export_tflite",

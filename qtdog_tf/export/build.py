@@ -5,6 +5,7 @@ Start with `plan_graph`, which says whether there is a file of that kind at all,
 
 import dataclasses
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -17,20 +18,19 @@ from qtdog_tf.export.convert import HALF, INTEGER, PLAIN, Conversion, convert
 from qtdog_tf.export.deploy import save_for_conversion
 from qtdog_tf.export.dynamic import store_codes
 from qtdog_tf.export.fold import fold
-from qtdog_tf.export.kernels import round_to_int8
-from qtdog_tf.export.lower import float_layers, lower, with_probabilities
+from qtdog_tf.export.kernels import INT8_BITS
+from qtdog_tf.export.lower import float_layers, lower, name_some, with_probabilities
 from qtdog_tf.export.progress import Stages
 from qtdog_tf.export.quantize import (
     INT4_BITS,
     DeadChannel,
-    check_codes,
     check_int4,
     quantize_graph,
+    round_weights,
 )
 from qtdog_tf.export.settings import DYNAMIC, FLOAT16, INT4, ExportSettings
 
 CALIBRATION_BATCH = 32
-INT8_BITS = 8
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -70,9 +70,8 @@ def plan_graph(model: keras.Model, settings: ExportSettings) -> ops.Graph:
     if settings.is_integer:
         obstacles = float_layers(graph)
         if obstacles:
-            more = f", and {len(obstacles) - 1} more" * (len(obstacles) > 1)
             raise UserError(
-                f"this network has no {settings.kind} file, since layer {obstacles[0]}{more}; "
+                f"this network has no {settings.kind} file, since layer {name_some(obstacles)}; "
                 "--kind=dynamic and --kind=float32 export it"
             )
         if not any(conv.kernel.learned for conv in graph.convs):
@@ -114,7 +113,7 @@ def build_file(
         calibration = _calibrate(graph, settings, pixels, stages)
         converted, dead = quantize_graph(graph, calibration, weight_bits=weight_bits)
     elif settings.kind == DYNAMIC:
-        converted = _round_all(graph)
+        converted = round_weights(graph)
     numbers = HALF if settings.kind == FLOAT16 else INTEGER if settings.is_integer else PLAIN
     with (
         tempfile.TemporaryDirectory(prefix=".saved-model-", dir=output.parent) as folder,
@@ -141,20 +140,10 @@ def _calibrate(
 ) -> Calibration:
     with stages.stage("Calibrating", len(pixels)) as advance:
 
-        def batches():  # type: ignore[no-untyped-def]
+        def batches() -> Iterator[np.ndarray]:
             for start in range(0, len(pixels), CALIBRATION_BATCH):
                 batch = pixels[start : start + CALIBRATION_BATCH]
                 yield batch
                 advance(len(batch))
 
         return calibrate(graph, batches(), observer=settings.observer, percent=settings.percentile)
-
-
-def _round_all(graph: ops.Graph) -> ops.Graph:
-    operations: list[ops.Op] = []
-    for op in graph.ops:
-        if isinstance(op, ops.Conv):
-            check_codes(op)
-            op = dataclasses.replace(op, kernel=round_to_int8(op.kernel))
-        operations.append(op)
-    return ops.Graph(tuple(operations))

@@ -6,7 +6,7 @@ Start with `integer_obstacles`.
 import keras
 
 from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import float_layers, lower
+from qtdog_tf.export.lower import float_layers, lower, name_some
 from qtdog_tf.models import BACKBONES, build_classifier
 
 
@@ -45,8 +45,7 @@ def backbone_warning(backbone: str, image_size: int) -> str | None:
     )
     if not obstacles:
         return None
-    more = f", and {len(obstacles) - 1} more" * (len(obstacles) > 1)
     return (
-        f"{backbone} has no int8 file, since layer {obstacles[0]}{more}; tools.export_tflite "
+        f"{backbone} has no int8 file, since layer {name_some(obstacles)}; tools.export_tflite "
         "writes --kind=dynamic and --kind=float32 of it"
     )

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from qtdog_tf.errors import UserError
 from qtdog_tf.export import ops
 from qtdog_tf.export.agreement import Agreement, ImageSet, check_agreement, compare
 from qtdog_tf.export.build import Built, build_file
@@ -52,6 +53,18 @@ class Export:
     sizes: Sizes
     latency: dict[int, float] | None
     built: Built
+
+
+def check_output(output: Path) -> None:
+    """Refuses a path that is no new .tflite file.
+
+    Raises:
+        UserError: saying what is wrong with it.
+    """
+    if output.suffix != ".tflite":
+        raise UserError(f"output {output} must end in .tflite")
+    if output.exists():
+        raise UserError(f"output {output} exists: remove it, or choose another name")
 
 
 def export_model(

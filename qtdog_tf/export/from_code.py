@@ -10,7 +10,7 @@ import numpy as np
 from qtdog_tf.errors import UserError
 from qtdog_tf.export.agreement import ImageSet
 from qtdog_tf.export.build import plan_graph
-from qtdog_tf.export.exporter import Export, export_model
+from qtdog_tf.export.exporter import Export, check_output, export_model
 from qtdog_tf.export.metadata import ModelInfo
 from qtdog_tf.export.progress import Stages
 from qtdog_tf.export.runner import round_pixels
@@ -40,8 +40,8 @@ def export_tflite(
         What was made and found; the file is there if `passed` is true.
 
     Raises:
-        UserError: if the file exists, the images do not fit, or the model has no file of that kind,
-            naming the layer.
+        UserError: if the file exists or is no .tflite, the images do not fit, or the model has no
+            file of that kind, naming the layer.
 
     Example:
 
@@ -49,8 +49,7 @@ def export_tflite(
         print(export.passed, [check.detail for check in export.checks])
     """
     output = Path(output)
-    if output.exists():
-        raise UserError(f"{output} exists: remove it, or choose another name")
+    check_output(output)
     images, labels = np.asarray(images), np.asarray(labels)
     shape = tuple(model.input_shape[1:])
     if images.shape[1:] != shape or not len(images) or labels.shape != images.shape[:1]:

@@ -1,6 +1,6 @@
 """Image files on disk as pixels, decoded and resized as in the evaluations of training.
 
-Start from `list_images`, then `read_pixels`.
+Start from `list_images`, then `read_images`.
 """
 
 import os
@@ -42,7 +42,7 @@ def list_images(arguments: Iterable[str]) -> list[str]:
 
     Returns:
         Paths, those of a folder sorted. A folder without an image stands for itself, so that
-        `read_pixels` reports it.
+        `read_images` reports it.
     """
     return [path for argument in arguments for path in _expand(argument)]
 
@@ -59,7 +59,7 @@ def _expand(argument: str) -> list[str]:
     return sorted(found) or [argument]
 
 
-def read_pixels(
+def read_images(
     paths: Sequence[str], image_size: int, threads: int | None = None
 ) -> Iterator[ReadImage]:
     """Reads, decodes and resizes images in parallel, ahead of whoever takes them.

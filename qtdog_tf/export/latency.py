@@ -1,17 +1,19 @@
 """Milliseconds an image, one image at a time: a first figure for the report.
 
-For comparisons of files use `tools/benchmark_tflite.py`, which runs them in turn.
+For comparisons of files use `tools/benchmark_tflite.py`, which measures longer.
 """
 
-import time
+import statistics
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.runner import TFLiteClassifier, open_file
+from qtdog_tf.export.timing import time_in_turn
 
 THREADS = (1, 2)
-_WARM_UP, _ROUNDS = 3, 15
+_ROUNDS, _SECONDS, _WARM_UP = 11, 0.03, 0.1
 
 
 def measure_latency(path: Path) -> dict[int, float]:
@@ -20,17 +22,19 @@ def measure_latency(path: Path) -> dict[int, float]:
     Args:
         path: a .tflite file.
     """
-    return {threads: _median(path, threads) for threads in THREADS}
+    calls = {threads: run_on_noise(open_file(path, threads), seed=0) for threads in THREADS}
+    times = time_in_turn(calls, rounds=_ROUNDS, seconds=_SECONDS, warm_up=_WARM_UP, seed=0)
+    return {threads: 1000 * statistics.median(seconds) for threads, seconds in times.items()}
 
 
-def _median(path: Path, threads: int) -> float:
-    with open_file(path, threads=threads) as classifier:
-        size = classifier.image_size
-        pixels = np.random.default_rng(0).integers(0, 256, (1, size, size, 3)).astype(np.uint8)
-        codes = classifier.input_codes(pixels)
-        times = []
-        for _ in range(_WARM_UP + _ROUNDS):
-            began = time.perf_counter()
-            classifier.run(codes)
-            times.append(time.perf_counter() - began)
-    return 1000 * float(np.median(times[_WARM_UP:]))
+def run_on_noise(classifier: TFLiteClassifier, seed: int) -> Callable[[], object]:
+    """A function that runs a file once, on an image of random pixels.
+
+    Args:
+        classifier: the file.
+        seed: of the pixels.
+    """
+    size = classifier.image_size
+    pixels = np.random.default_rng(seed).integers(0, 256, (1, size, size, 3), np.uint8)
+    codes = classifier.input_codes(pixels)
+    return lambda: classifier.run(codes)

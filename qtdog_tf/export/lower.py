@@ -50,7 +50,7 @@ def lower(model: keras.Model) -> ops.Graph:
     lowering = _Lowering()
     image = lowering.add(ops.Image(lowering.unique("image"), (), shape, "the input"))
     lowering.run(model, [image], prefix="")
-    return ops.Graph(tuple(lowering.ops))
+    return ops.Graph(tuple(lowering.ops.values()))
 
 
 def float_layers(graph: ops.Graph) -> list[str]:
@@ -58,13 +58,19 @@ def float_layers(graph: ops.Graph) -> list[str]:
     return [f"{op.layer}: {op.why}" for op in graph.ops if isinstance(op, ops.KerasCall)]
 
 
+def name_some(obstacles: Sequence[str]) -> str:
+    """The first of what `float_layers` returned, and how many more there are."""
+    more = f", and {len(obstacles) - 1} more" * (len(obstacles) > 1)
+    return f"{obstacles[0]}{more}"
+
+
 class _Lowering:
     def __init__(self) -> None:
-        self.ops: list[ops.Op] = []
+        self.ops: dict[str, ops.Op] = {}
         self._names: set[str] = set()
 
     def add(self, op: ops.Op) -> ops.Ref:
-        self.ops.append(op)
+        self.ops[op.name] = op
         return ops.Ref(op.name)
 
     def unique(self, name: str) -> str:
@@ -108,7 +114,7 @@ class _Lowering:
         layer = f"{prefix}{bare.name} ({type(bare).__name__})"
         refs = [ref.name for ref in keras.tree.flatten((args, kwargs)) if isinstance(ref, ops.Ref)]
         common = (name, tuple(refs), shape, layer)
-        shapes = [next(op.shape for op in self.ops if op.name == ref) for ref in refs]
+        shapes = [self.ops[ref].shape for ref in refs]
         try:
             lowered = lower_layer(operation, common, shapes)
         except NotInteger as error:

@@ -10,7 +10,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.ensemble import EnsembleAverage
+from qtdog_tf.ensemble import LOGITS, EnsembleAverage
 from qtdog_tf.export import ops
 from qtdog_tf.export.kernels import read_kernel
 from qtdog_tf.models.applications import ReverseChannels
@@ -213,7 +213,7 @@ def _softmax(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[o
 
 def _ensemble(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
     name, inputs, shape, text = common
-    if layer.average == "logits":
+    if layer.average == LOGITS:
         return [ops.Average(*common)]
     parts = [ops.Softmax(f"{name}.{i}", (x,), shape, text) for i, x in enumerate(inputs)]
     return [*parts, ops.Average(name, tuple(p.name for p in parts), shape, text)]

@@ -1,7 +1,7 @@
 """The parity gate: is the file what training learned?
 
 Every stored number is compared with the graph, and every operator's output with the simulation.
-Start with `check_file`; `check_predictions` compares what the file says with what the model says.
+Start with `check_file`; what file and model say of images is compared in `agreement.py`.
 """
 
 import dataclasses

@@ -66,14 +66,27 @@ def quantize_graph(
     """
     operations: list[ops.Op] = []
     dead: list[DeadChannel] = []
-    for op in graph.ops:
+    for op in round_weights(graph).ops:
         if isinstance(op, ops.Conv):
-            check_codes(op)
-            rounded = dataclasses.replace(op, kernel=round_to_int8(op.kernel))
-            op, found = _silence(rounded, calibration, largest_code(op, weight_bits))
+            op, found = _silence(op, calibration, largest_code(op, weight_bits))
             dead += found
         operations.append(op)
     return ops.Graph(tuple(operations)), dead
+
+
+def round_weights(graph: ops.Graph) -> ops.Graph:
+    """The graph with float weights rounded to 8 bits, see `round_to_int8`.
+
+    Raises:
+        UserError: for learned codes that 8 bits with a symmetric range cannot hold.
+    """
+    operations: list[ops.Op] = []
+    for op in graph.ops:
+        if isinstance(op, ops.Conv):
+            check_codes(op)
+            op = dataclasses.replace(op, kernel=round_to_int8(op.kernel))
+        operations.append(op)
+    return ops.Graph(tuple(operations))
 
 
 def largest_code(op: ops.Conv, weight_bits: int) -> int:

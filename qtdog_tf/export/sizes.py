@@ -10,7 +10,7 @@ from pathlib import Path
 import keras
 
 from qtdog_tf.export import ops
-from qtdog_tf.quantization.size import entropy, model_size
+from qtdog_tf.quantization.size import mean_entropy, model_size
 
 FLOAT_BITS = 32
 
@@ -54,15 +54,14 @@ def measure_sizes(path: Path, graph: ops.Graph, model: keras.Model) -> Sizes:
         model: the Keras model.
     """
     contents = Path(path).read_bytes()
-    codes = [conv.kernel.codes for conv in graph.convs if conv.kernel.learned]
-    count = sum(array.size for array in codes if array is not None)
-    total = sum(entropy(array) * array.size for array in codes if array is not None)
-    bits = max((c.kernel.bits for c in graph.convs if c.kernel.learned), default=FLOAT_BITS)
+    learned = [conv.kernel for conv in graph.convs if conv.kernel.learned]
+    codes = [kernel.codes for kernel in learned if kernel.codes is not None]
+    bits = max((kernel.bits for kernel in learned), default=FLOAT_BITS)
     packed, folded = model_size(model), model_size(model, fold_batch_norm=True)
     return Sizes(
         bytes=len(contents),
         deflated_bytes=len(zlib.compress(contents, level=9)),
-        entropy_bits=total / count if count else None,
+        entropy_bits=mean_entropy(codes) if codes else None,
         bits=bits,
         paper_ratio=FLOAT_BITS / bits,
         packed_bytes=packed.packed_bytes,

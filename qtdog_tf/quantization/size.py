@@ -5,6 +5,7 @@ The paper's figure is 32 / bits; step sizes, BatchNorm and the head are not free
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
 import keras
 import numpy as np
@@ -89,16 +90,20 @@ def entropy_bits_per_weight(model: keras.Model) -> float:
     Raises:
         ValueError: if there is none.
     """
-    total = count = 0.0
-    for wrapper in quantize_wrappers(model):
-        if wrapper.quantizes:
-            for weight, quantizer, variables in wrapper.quantized_weights:
-                codes = quantizer.codes(weight, variables).numpy()
-                total += entropy(codes) * codes.size
-                count += codes.size
-    if not count:
+    codes = [
+        quantizer.codes(weight, variables).numpy()
+        for wrapper in quantize_wrappers(model)
+        if wrapper.quantizes
+        for weight, quantizer, variables in wrapper.quantized_weights
+    ]
+    if not codes:
         raise ValueError(f"model {model.name!r} has no layer that quantizes now")
-    return total / count
+    return mean_entropy(codes)
+
+
+def mean_entropy(layers: Sequence[np.ndarray]) -> float:
+    """Entropy of the codes of several layers, in bits a code, each with a table of its own."""
+    return sum(entropy(codes) * codes.size for codes in layers) / sum(c.size for c in layers)
 
 
 def entropy(codes: np.ndarray) -> float:
