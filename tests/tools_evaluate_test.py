@@ -12,7 +12,8 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import choose_images, evaluate_run, open_run
 from tests.programs import assert_refused, run_program
-from tests.small_data import CLASSES, IMAGES_PER_CLASS, TINY_RUN, make_small_data
+from tests.small_data import CLASSES, IMAGES_PER_CLASS, make_small_data
+from tests.small_runs import train_erm_and_qtdog7
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +25,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs "erm" and "qtdog7" that held out "line"."""
     output = tmp_path_factory.mktemp("runs") / "a"
-    done = run_program(
-        "train",
-        data=data,
-        output=output,
-        target_domains="line",
-        variants="erm,qtdog7",
-        check_data=False,
-        **{**TINY_RUN, "steps": 6, "quantize_step": 3, "eval_every": 5, "sma_start": 2},
-    )
-    assert done.returncode == 0, done.stderr
-    return output / "line-trial0"
+    return train_erm_and_qtdog7(data, output, steps=6, quantize_step=3, eval_every=5, sma_start=2)
 
 
 @pytest.fixture(scope="module")

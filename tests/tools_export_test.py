@@ -14,7 +14,8 @@ from qtdog_tf.evaluation.pixels import read_pixels
 from qtdog_tf.export import open_file, read_info
 from tests.programs import run_program
 from tests.refusals import refusals_of
-from tests.small_data import CLASSES, DOMAINS, TINY_RUN, make_small_data
+from tests.small_data import CLASSES, DOMAINS, make_small_data
+from tests.small_runs import train_erm_and_qtdog7
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +27,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trial(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Runs "erm" and "qtdog7" that held out "line"."""
     output = tmp_path_factory.mktemp("runs") / "a"
-    plan = {**TINY_RUN, "steps": 60, "quantize_step": 20, "eval_every": 20, "sma_start": 30}
-    done = run_program(
-        "train",
-        data=data,
-        output=output,
-        target_domains="line",
-        variants="erm,qtdog7",
-        check_data=False,
-        **plan,
+    return train_erm_and_qtdog7(
+        data, output, steps=60, quantize_step=20, eval_every=20, sma_start=30
     )
-    assert done.returncode == 0, done.stderr
-    return output / "line-trial0"
 
 
 @pytest.fixture(scope="module")
