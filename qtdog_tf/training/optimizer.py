@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.training.adam import Adam
@@ -89,6 +90,16 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         if self.built:
             return
         super().build(variables)
+        # The inner optimizer's count would not do: several of its updates can make one step.
+        with tf.init_scope():
+            self._quantized_steps = keras.Variable(
+                0,
+                dtype="int64",
+                trainable=False,
+                aggregation="only_first_replica",
+                name="quantized_steps",
+            )
+        self._track_variable(self._quantized_steps)
         self._build_inner(self.optimizer, [v for v in variables if not is_step_size(v)])
         self._build_inner(self.step_size_optimizer, [v for v in variables if is_step_size(v)])
         for average in self.averages:
@@ -103,11 +114,25 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
             optimizer.built = True
 
     def apply(self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None) -> None:
-        """Applies the gradients, then updates the averages.
+        """Applies the gradients, then counts the step and updates the averages.
 
         Args:
             grads: one gradient a variable; None for a step size that is not in use.
             trainable_variables: the variables; default those that the optimizer was built with.
+        """
+        self.finish_step(quantized=self.update_variables(grads, trainable_variables))
+
+    def update_variables(
+        self, grads: Sequence[Any], trainable_variables: Sequence[Any] | None = None
+    ) -> bool:
+        """Applies the gradients without counting a step, for methods that take several in one.
+
+        Args:
+            grads: as `apply` takes them.
+            trainable_variables: as `apply` takes them.
+
+        Returns:
+            Whether step sizes were among what was updated.
         """
         if trainable_variables is None:
             trainable_variables = self._trainable_variables
@@ -124,9 +149,19 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
             self.step_size_optimizer.apply(*zip(*step_sizes, strict=True))
         if weights:
             self.optimizer.apply(*zip(*weights, strict=True))
+        return bool(step_sizes)
+
+    def finish_step(self, *, quantized: bool) -> None:
+        """Counts a step and takes the present weights into the averages.
+
+        Args:
+            quantized: whether step sizes learned in this step.
+        """
         self._iterations.assign_add(1)
+        if quantized:
+            self._quantized_steps.assign_add(1)
         for average in self.averages:
-            average.update(self._iterations.value, self.step_size_optimizer.iterations.value)
+            average.update(self._iterations.value, self._quantized_steps.value)
 
     def scale_loss(self, loss: Any) -> Any:
         """The loss times the wrapped optimizer's loss scale."""
