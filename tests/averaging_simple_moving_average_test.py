@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from qtdog_tf.averaging.simple_moving_average import SimpleMovingAverage
 from qtdog_tf.quantization.annotate import quantize
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.quantization.start import start_quantization
 from qtdog_tf.quantization.wrapper import quantize_wrappers
 from qtdog_tf.training.adam import Adam
-from qtdog_tf.training.averaging import SimpleMovingAverage
 from qtdog_tf.training.optimizer import QuantizationOptimizer
 
 IMAGES = np.random.default_rng(0).normal(size=(24, 6, 6, 2)).astype("float32")
