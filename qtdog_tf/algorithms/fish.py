@@ -1,0 +1,52 @@
+"""Fish: the gradients of the domains should point the same way."""
+
+import keras
+import tensorflow as tf
+
+from qtdog_tf.algorithms.base import Algorithm, Batch, cross_entropy
+from qtdog_tf.algorithms.passes import Outcome, all_or_nothing, forward_state, read, write
+from qtdog_tf.algorithms.reset import refuse_loss_scaling
+
+
+class Fish(Algorithm):
+    """w <- w + meta_lr (w' - w), where w' is w after one update on each domain in turn.
+
+    The inner updates are those of the model's optimizer, whose moments go on from step to step;
+    one step counts once. Step sizes move in the same way, and stay positive between two positive
+    values. Shi et al., "Gradient Matching for Domain Generalization", ICLR 2022; as in DomainBed.
+
+    Args:
+        meta_lr: above 0, at most 1. Default 0.5.
+    """
+
+    name = "fish"
+    min_domains = 2
+
+    def __init__(self, meta_lr: float = 0.5) -> None:
+        self.meta_lr = meta_lr
+
+    def connect(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """Refuses loss scaling, see `refuse_loss_scaling`."""
+        refuse_loss_scaling(optimizer, self.name)
+
+    def step(self, model: keras.Model, batch: Batch) -> Outcome:
+        """See the class and `Algorithm.step`. The loss is the mean of the inner losses."""
+        optimizer = model.optimizer
+        weights = model.trainable_variables
+        inner = [*optimizer.optimizer.variables, *optimizer.step_size_optimizer.variables]
+        changing = [*weights, *inner, *forward_state(model)]
+        before = read(changing)
+        images, labels = self.by_domain(batch.images), self.by_domain(batch.labels)
+        losses, logits, quantized = [], [], False
+        for domain in range(self.num_domains):
+            with tf.GradientTape() as tape:
+                logits.append(model(images[domain], training=True))
+                losses.append(tf.reduce_mean(cross_entropy(labels[domain], logits[-1])))
+            quantized = optimizer.update_variables(tape.gradient(losses[-1], weights), weights)
+        start = before[: len(weights)]
+        end = read(weights)
+        write(weights, [w + self.meta_lr * (v - w) for w, v in zip(start, end, strict=True)])
+        checked = all_or_nothing(changing, before, losses)
+        with tf.control_dependencies([checked]):
+            optimizer.finish_step(quantized=quantized)
+        return Outcome(tf.reduce_mean(checked), tf.concat(logits, axis=0))
