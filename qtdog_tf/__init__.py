@@ -12,6 +12,7 @@ them, and changes nothing else for the caller: neither the environment nor what 
 
 from importlib import metadata
 
+from qtdog_tf.averaging import SimpleMovingAverage
 from qtdog_tf.ensemble import EnsembleAverage, build_ensemble
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import BACKBONES, build_backbone, build_classifier
@@ -30,7 +31,6 @@ from qtdog_tf.quantization import (
 from qtdog_tf.training import (
     Adam,
     QuantizationOptimizer,
-    SimpleMovingAverage,
     StartQuantization,
 )
 

@@ -4,8 +4,10 @@ import contextlib
 import io
 import json
 import os
+import struct
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,19 @@ import numpy as np
 from qtdog_tf.errors import UserError
 
 _METADATA = "metadata.json"
+_UNFINISHED = ".writing-"
+# What zipfile and NumPy raise for files with wrong bytes in the middle.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    ValueError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    RuntimeError,
+)
 
 
 @contextlib.contextmanager
@@ -26,7 +41,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: Keras and NumPy choose formats by it.
-    handle, name = tempfile.mkstemp(prefix=".writing-", suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -35,8 +50,29 @@ def replacing(path: Path) -> Iterator[Path]:
             os.fsync(file.fileno())
         temporary.chmod(0o644)
         temporary.replace(path)
+        _sync_folder(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename last through a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def is_unfinished(path: Path) -> bool:
+    """Whether a file is what `replacing` leaves if its process is killed."""
+    return path.name.startswith(_UNFINISHED)
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes have left anywhere in a folder that nobody writes to now."""
+    for path in Path(folder).rglob(f"{_UNFINISHED}*"):
+        path.unlink(missing_ok=True)
 
 
 def rename_unless_there(unfinished: Path, folder: Path) -> None:
@@ -87,19 +123,34 @@ def read_arrays(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     Raises:
         UserError: if the file is truncated or damaged.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            metadata = json.loads(archive.read(_METADATA))
-            names = [name for name in archive.namelist() if name.endswith(".npy")]
-            arrays = {
-                name.removesuffix(".npy"): np.lib.format.read_array(
-                    io.BytesIO(archive.read(name)), allow_pickle=False
-                )
-                for name in names
-            }
-    except (zipfile.BadZipFile, KeyError, ValueError, EOFError) as error:
-        raise UserError(
-            f"{path} is truncated or damaged ({error}): remove it, and training starts again "
-            "from the checkpoint before"
-        ) from error
+    with _damage_is_named(path), zipfile.ZipFile(path) as archive:
+        # Stored as they are, members cannot be larger than the file: no decompression bomb.
+        if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
+            raise ValueError("its members are compressed")
+        metadata = json.loads(archive.read(_METADATA))
+        names = [name for name in archive.namelist() if name.endswith(".npy")]
+        arrays = {
+            name.removesuffix(".npy"): np.lib.format.read_array(
+                io.BytesIO(archive.read(name)), allow_pickle=False
+            )
+            for name in names
+        }
     return arrays, metadata
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Reads the plain values only of what `write_arrays` wrote.
+
+    Raises:
+        UserError: if the file is truncated or damaged.
+    """
+    with _damage_is_named(path), zipfile.ZipFile(path) as archive:
+        return json.loads(archive.read(_METADATA))
+
+
+@contextlib.contextmanager
+def _damage_is_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except _DAMAGE as error:
+        raise UserError(f"{path} is truncated or damaged ({error})") from error

@@ -9,7 +9,7 @@ import numpy as np
 # Roles of domains, parts of a domain (80 % and 20 %), kinds of weights.
 SOURCE, TARGET = "source", "target"
 IN, OUT = "in", "out"
-RAW, SMA = "raw", "sma"
+RAW, SMA, SWA, SWAD = "raw", "sma", "swa", "swad"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Evaluation:
 
     Attributes:
         step: the step (from 0) after whose update it was made.
-        weights: "raw" (as trained) or "sma" (their moving average).
+        weights: "raw" (as trained), or the average that was applied: "sma", "swa" or "swad".
         quantized: whether the model ran on quantized weights.
         source: by domain and split ("out" is the validation part).
         target: by domain and split.

@@ -2,13 +2,15 @@
 
     <output>/settings.json                       settings, versions, git commit
     <output>/<targets>-trial<k>/data.json        domains, classes, split of this trial
+    <output>/.<targets>-trial<k>.lock            held by the process that trains it
     <output>/<targets>-trial<k>/times.json       wall times, apart from what repeats
     <output>/<targets>-trial<k>/float/           the float phase that the variants share
     <output>/<targets>-trial<k>/<variant>/       one run:
         run.json         what it is, and what a later program needs to use its models
         results.jsonl    one line an evaluation, see `Evaluation`
         loss.csv         loss and accuracy on the training batches
-        checkpoint.npz   full state, while the run is unfinished
+        checkpoints/     full states, while the run is unfinished, see `training/checkpoints.py`
+        skipped.json     training images that could not be read and were skipped, if any
         selected.keras, selected_sma.keras, last.keras, last_sma.keras
         layers.txt       what became of every layer: bits, codes in use, bytes, why left float
         tensorboard/     the evaluations as scalars
@@ -25,12 +27,13 @@ Every file is either whole or not there.
 import json
 import platform
 import subprocess
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.files import read_json, write_json, write_text
+from qtdog_tf.files import is_unfinished, read_json, write_json, write_text
 from qtdog_tf.records import Evaluation
 from qtdog_tf.settings import difference
 
@@ -60,29 +63,39 @@ def _git_commit() -> str:
         return "unknown"
 
 
-def claim_folder(path: Path, name: str, identity: dict[str, Any], **extra: Any) -> None:
+def claim_folder(
+    path: Path,
+    name: str,
+    identity: dict[str, Any],
+    defaults: dict[str, Any] | None = None,
+    **extra: Any,
+) -> None:
     """Marks a folder as belonging to `identity`, or checks that it does already.
 
     Args:
         path: the folder; made if it is not there.
         name: the file that holds the mark, "settings.json" for example.
         identity: plain values that must be the same when work goes on.
+        defaults: values that an older version, which did not know their names, stood for.
         **extra: plain values that are recorded and may differ.
 
     Raises:
         UserError: if the folder belongs to something else, naming the differences.
     """
-    if not is_claimed(path, name, identity):
+    if not is_claimed(path, name, identity, defaults):
         write_json(path / name, {"identity": _plain(identity), **extra})
 
 
-def is_claimed(path: Path, name: str, identity: dict[str, Any]) -> bool:
+def is_claimed(
+    path: Path, name: str, identity: dict[str, Any], defaults: dict[str, Any] | None = None
+) -> bool:
     """Whether a folder belongs to `identity` already; if not, it may be claimed.
 
     Args:
         path: the folder.
         name: the file that holds the mark.
         identity: as `claim_folder` takes it.
+        defaults: as `claim_folder` takes them.
 
     Raises:
         UserError: if the folder belongs to something else, naming the differences.
@@ -90,7 +103,7 @@ def is_claimed(path: Path, name: str, identity: dict[str, Any]) -> bool:
     mark = path / name
     plain = _plain(identity)
     if mark.exists():
-        stored = read_json(mark).get("identity", {})
+        stored = _plain(defaults or {}) | read_json(mark).get("identity", {})
         differing = difference(plain, stored)
         if differing:
             shown = "; ".join(differing[:4]) + ("; ..." if len(differing) > 4 else "")
@@ -101,7 +114,7 @@ def is_claimed(path: Path, name: str, identity: dict[str, Any]) -> bool:
         return True
     if path.exists() and not path.is_dir():
         raise UserError(f"output {path} is a file, a folder is needed: choose another")
-    if path.exists() and any(path.iterdir()):
+    if path.exists() and not all(is_unfinished(entry) for entry in path.iterdir()):
         raise UserError(
             f"{path} holds other files and no {name}: choose a new or an empty output folder"
         )
@@ -122,11 +135,11 @@ class ResultsLog:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
 
-    def append(self, evaluation: Evaluation) -> None:
-        """Adds one evaluation."""
+    def append(self, evaluations: Iterable[Evaluation]) -> None:
+        """Adds the evaluations of a step."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(evaluation.to_dict(), sort_keys=True) + "\n")
+            file.write("".join(_line(evaluation) for evaluation in evaluations))
 
     def read(self) -> list[Evaluation]:
         """Every evaluation, in the order of the file.
@@ -146,5 +159,8 @@ class ResultsLog:
 
     def rewrite(self, evaluations: list[Evaluation]) -> None:
         """Replaces the whole log, in one go."""
-        lines = [json.dumps(e.to_dict(), sort_keys=True) + "\n" for e in evaluations]
-        write_text(self.path, "".join(lines))
+        write_text(self.path, "".join(_line(evaluation) for evaluation in evaluations))
+
+
+def _line(evaluation: Evaluation) -> str:
+    return json.dumps(evaluation.to_dict(), sort_keys=True) + "\n"

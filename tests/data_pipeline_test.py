@@ -12,6 +12,7 @@ from PIL import Image
 from qtdog_tf.data import (
     DomainSet,
     Split,
+    drawn_images,
     evaluation_batches,
     plan_cache,
     read_folder,
@@ -225,3 +226,13 @@ def test_a_plain_keras_model_can_be_fitted(batches: Batches) -> None:
     model.compile("sgd", loss)
     history = model.fit(without_domains(batches.dataset()), verbose=0, shuffle=False)
     assert np.isfinite(history.history["loss"]).all()
+
+
+def test_the_files_of_a_batch_are_named(
+    domain_set: DomainSet, splits: dict[str, Split], batches: "Batches"
+) -> None:
+    images, _, _ = batches(augment=False)[3]
+    paths = drawn_images(domain_set, splits, ("pen", "ink"), images_per_domain=4, seed=3, step=3)
+    for image, path in zip(images, paths, strict=True):
+        with Image.open(path) as picture:
+            np.testing.assert_array_equal(image[0, 0], np.asarray(picture)[0, 0])

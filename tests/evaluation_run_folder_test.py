@@ -1,6 +1,5 @@
 """Run folders that are whole, and all the ways in which they are not."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +12,7 @@ from hypothesis import strategies as st
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import open_run, open_runs
 from qtdog_tf.models import build_classifier
-
-IDENTITY: dict[str, Any] = {
-    "variant": {"name": "qtdog7", "mode": "train", "bits": 7},
-    "backbone": "tiny",
-    "image_size": 16,
-    "classes": ["cat", "dog"],
-    "sources": ["day"],
-    "targets": ["night"],
-    "trial_seed": 0,
-    "data": "photos",
-    "holdout": 0.2,
-    "split_by": "",
-    "listing": "0123",
-    "split": "4567",
-}
-
-
-def make_run(path: Path, identity: Any = IDENTITY, finished: bool = True) -> Path:
-    path.mkdir(parents=True, exist_ok=True)
-    (path / "results.jsonl").write_text("")
-    (path / "run.json").write_text(json.dumps(identity))
-    if finished:
-        (path / "summary.json").write_text("{}")
-    return path
+from tests.run_folders import IDENTITY, make_run
 
 
 @pytest.fixture(scope="module")
@@ -96,21 +72,37 @@ def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
         (run / file).unlink(missing_ok=True)
 
 
+# Control characters aside, some of which count as unprintable and some not.
+NAMES = st.characters(categories=["L", "N", "P"])
 json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(NAMES, max_size=3),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner),
     max_leaves=5,
 )
+
+
+def _fits(field: str, value: Any) -> bool:
+    if type(value) is not type(IDENTITY[field]) or field == "variant":
+        return False
+    if isinstance(value, (int, float)):
+        lowest, highest = {"holdout": (0, 1), "image_size": (1, 2**14)}.get(field, (0, 2**63 - 1))
+        return lowest <= value <= highest
+    if field == "classes" and not value:
+        return False
+    texts = value if isinstance(value, list) else []
+    return all(isinstance(text, str) and text.isprintable() for text in texts)
 
 
 @given(field=st.sampled_from(sorted(IDENTITY)), value=json_values)
 def test_wrong_values_in_a_run_are_refused_by_name(
     tmp_path_factory: pytest.TempPathFactory, field: str, value: Any
 ) -> None:
-    original = IDENTITY[field]
     path = make_run(tmp_path_factory.mktemp("run"), {**IDENTITY, field: value})
-    fits = type(value) is type(original) and field != "variant"
-    if fits and (not isinstance(value, list) or all(isinstance(item, str) for item in value)):
+    if _fits(field, value):
         open_run(path)
         return
     with pytest.raises(UserError, match=f"run.json is damaged.*{field}"):

@@ -81,7 +81,7 @@ def test_results_log(tmp_path: Path) -> None:
         Evaluation(step, "raw", False, {"a": {"out": Score(0.5, 1.25, 4)}}, {}) for step in (0, 5)
     ]
     for record in records:
-        log.append(record)
+        log.append([record])
     assert log.read() == records
     with log.path.open("a") as file:
         file.write('{"step": 10}\n')

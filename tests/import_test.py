@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import qtdog_tf
-from qtdog_tf import data, quantization, training
+from qtdog_tf import averaging, data, quantization, training
 from qtdog_tf.quantization.annotate import quantize
 from qtdog_tf.quantization.start import start_quantization
 from qtdog_tf.training.optimizer import QuantizationOptimizer
@@ -99,7 +99,7 @@ def registered_classes():
     return found
 
 
-@pytest.mark.parametrize("package", [qtdog_tf, data, quantization, training])
+@pytest.mark.parametrize("package", [qtdog_tf, averaging, data, quantization, training])
 def test_public_names(package):
     for name in package.__all__:
         assert getattr(package, name) is not None

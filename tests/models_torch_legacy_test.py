@@ -15,53 +15,16 @@ from hypothesis import strategies as st
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.models.torch_legacy import read_legacy_checkpoint
-
-MAGIC = 0x1950A86A20F9469CFC6C
-MACHINE = {"protocol_version": 1001, "little_endian": True}
-
-
-def _text(value: str) -> bytes:
-    return b"X" + struct.pack("<I", len(value.encode())) + value.encode()
-
-
-def _number(value: int) -> bytes:
-    return b"J" + struct.pack("<i", value)
-
-
-def _numbers(values: tuple[int, ...]) -> bytes:
-    return b"(" + b"".join(map(_number, values)) + b"t"
-
-
-def _tensor(
-    key: str, numel: int, shape: tuple[int, ...], strides: tuple[int, ...], offset: int = 0
-):  # type: ignore[no-untyped-def]
-    """The instructions that torch writes for one float tensor."""
-    storage = b"(" + _text("storage") + b"ctorch\nFloatStorage\n" + _text(key) + _text("cpu")
-    storage += _number(numel) + b"NtQ"
-    arguments = b"(" + storage + _number(offset) + _numbers(shape) + _numbers(strides) + b"\x89"
-    arguments += b"ccollections\nOrderedDict\n)R" + b"t"
-    return b"ctorch._utils\n_rebuild_tensor_v2\n" + arguments + b"R"
-
-
-def _table(entries: dict[str, bytes]) -> bytes:
-    items = b"".join(_text(name) + value for name, value in entries.items())
-    return b"\x80\x02ccollections\nOrderedDict\n)R(" + items + b"u."
-
-
-def _file(table: bytes, storages: dict[str, np.ndarray]) -> bytes:
-    header = b"".join(pickle.dumps(part, 2) for part in (MAGIC, 1001, MACHINE))
-    keys = pickle.dumps(list(storages), 2)
-    data = b"".join(
-        struct.pack("<q", a.size) + a.astype("<f4").tobytes() for a in storages.values()
-    )
-    return header + table + keys + data
-
-
-def _good_file() -> bytes:
-    table = _table(
-        {"a": _tensor("1", 6, (2, 3), (1, 2)), "b": _tensor("2", 5, (2,), (2,), offset=1)}
-    )
-    return _file(table, {"1": np.arange(6), "2": np.arange(5) * 10})
+from tests.torch_files import (
+    MACHINE,
+    MAGIC,
+    file_bytes,
+    good_file,
+    number_bytes,
+    table_bytes,
+    tensor_bytes,
+    text_bytes,
+)
 
 
 def _read(contents: bytes, folder: Path) -> dict[str, np.ndarray]:
@@ -71,7 +34,7 @@ def _read(contents: bytes, folder: Path) -> dict[str, np.ndarray]:
 
 
 def test_tensors_are_read_with_their_strides_and_offsets(tmp_path: Path) -> None:
-    tensors = _read(_good_file(), tmp_path)
+    tensors = _read(good_file(), tmp_path)
     assert list(tensors) == ["a", "b"]
     np.testing.assert_array_equal(tensors["a"], [[0, 2, 4], [1, 3, 5]])
     np.testing.assert_array_equal(tensors["b"], [10, 30])
@@ -95,7 +58,7 @@ def test_a_pickle_that_runs_a_command_is_refused_and_does_not_run(
     witness = tmp_path / "witness"
     evil = pickle.dumps(_Evil(f"touch {witness}"), 2)
     parts = [pickle.dumps(part, 2) for part in (MAGIC, 1001, MACHINE)]
-    parts += [_table({"a": _tensor("1", 6, (6,), (1,))}), pickle.dumps(["1"], 2)]
+    parts += [table_bytes({"a": tensor_bytes("1", 6, (6,), (1,))}), pickle.dumps(["1"], 2)]
     parts[place] = evil
     pickle.loads(evil)  # the weapon works
     assert witness.exists()
@@ -106,27 +69,27 @@ def test_a_pickle_that_runs_a_command_is_refused_and_does_not_run(
 
 
 HOSTILE = {
-    "eval": b"\x80\x02cbuiltins\neval\n" + _text("1") + b"\x85R.",
-    "import by stack": b"\x80\x04" + _text("os") + _text("system") + b"\x93.",
-    "old instance": b"(" + _text("ls") + b"ios\nsystem\n.",
+    "eval": b"\x80\x02cbuiltins\neval\n" + text_bytes("1") + b"\x85R.",
+    "import by stack": b"\x80\x04" + text_bytes("os") + text_bytes("system") + b"\x93.",
+    "old instance": b"(" + text_bytes("ls") + b"ios\nsystem\n.",
     "memory by memo index": b"\x80\x02N" + b"r" + struct.pack("<I", 2**32 - 1) + b".",
     "memory by text length": b"\x80\x04\x8d" + struct.pack("<Q", 2**40) + b"x.",
     "constructor with arguments": b"\x80\x02ccollections\nOrderedDict\n(]tR.",
     "attributes of a function": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\n}b.",
-    "storage of objects": b"\x80\x02(" + _text("storage") + b"cbuiltins\nlist\ntQ.",
+    "storage of objects": b"\x80\x02(" + text_bytes("storage") + b"cbuiltins\nlist\ntQ.",
     "pop of nothing": b"\x80\x02\x85.",
     "mark never set": b"\x80\x02t.",
     "unknown memo": b"\x80\x02h\x05.",
     "no table": b"\x80\x02].",
-    "values that are no tensors": _table({"a": _number(1)}),
-    "keys that are no text": b"\x80\x02}(" + _number(1) + _number(2) + b"u.",
+    "values that are no tensors": table_bytes({"a": number_bytes(1)}),
+    "keys that are no text": b"\x80\x02}(" + number_bytes(1) + number_bytes(2) + b"u.",
 }
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_pickles_are_refused(name: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="is not a torch checkpoint that can be read"):
-        _read(_file(HOSTILE[name], {"1": np.arange(6)}), tmp_path)
+        _read(file_bytes(HOSTILE[name], {"1": np.arange(6)}), tmp_path)
 
 
 BAD_VIEWS = {
@@ -145,24 +108,24 @@ BAD_VIEWS = {
 @pytest.mark.parametrize("name", BAD_VIEWS)
 def test_views_outside_their_storage_are_refused(name: str, tmp_path: Path) -> None:
     shape, strides, offset = BAD_VIEWS[name]
-    table = _table({"a": _tensor("1", 6, shape, strides, offset)})
+    table = table_bytes({"a": tensor_bytes("1", 6, shape, strides, offset)})
     with pytest.raises(UserError, match="a tensor"):
-        _read(_file(table, {"1": np.arange(6)}), tmp_path)
+        _read(file_bytes(table, {"1": np.arange(6)}), tmp_path)
 
 
 def test_a_stride_that_is_never_used_may_be_anything(tmp_path: Path) -> None:
-    table = _table({"a": _tensor("1", 6, (1, 6), (2**31 - 1, 1))})
-    assert _read(_file(table, {"1": np.arange(6)}), tmp_path)["a"].shape == (1, 6)
+    table = table_bytes({"a": tensor_bytes("1", 6, (1, 6), (2**31 - 1, 1))})
+    assert _read(file_bytes(table, {"1": np.arange(6)}), tmp_path)["a"].shape == (1, 6)
 
 
 def test_a_storage_shorter_than_declared_is_refused(tmp_path: Path) -> None:
-    table = _table({"a": _tensor("1", 6, (6,), (1,))})
+    table = table_bytes({"a": tensor_bytes("1", 6, (6,), (1,))})
     with pytest.raises(UserError, match="has 5 elements, expected 6"):
-        _read(_file(table, {"1": np.arange(5)}), tmp_path)
+        _read(file_bytes(table, {"1": np.arange(5)}), tmp_path)
 
 
 def test_every_cut_is_noticed(tmp_path: Path) -> None:
-    contents = _good_file()
+    contents = good_file()
     for length in range(len(contents)):
         with pytest.raises(UserError):
             _read(contents[:length], tmp_path)
@@ -174,7 +137,7 @@ def test_every_cut_is_noticed(tmp_path: Path) -> None:
 def test_changed_bytes_give_arrays_or_a_sentence(
     edits: list[tuple[int, int]], tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    contents = bytearray(_good_file())
+    contents = bytearray(good_file())
     for position, value in edits:
         contents[position % len(contents)] = value
     try:

@@ -16,6 +16,7 @@ import pytest
 from tests.programs import REPOSITORY, assert_refused, run_program
 from tests.refusals import refusals_of
 from tests.small_data import TINY_RUN, make_small_data
+from tools._run_digest import run_digests
 
 
 @pytest.fixture(scope="module")
@@ -61,30 +62,31 @@ def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
     assert not any("oracle" in row for row in summary["rows"])
 
 
-def test_killed_run_goes_on_by_the_same_command(data: Path, tmp_path: Path) -> None:
-    plan = {**TINY_RUN, "steps": 24, "quantize_step": 4, "data": data, "variants": "qtdog7"}
-    straight = run_program("train", output=tmp_path / "straight", target_domains="line", **plan)
+def test_sigterm_saves_at_once_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
+    plan = {**TINY_RUN, "steps": 400, "quantize_step": 4, "data": data, "target_domains": "line"}
+    plan["eval_every"] = 100
+    straight = run_program("train", output=tmp_path / "straight", **plan)
     assert straight.returncode == 0, straight.stderr
 
-    output = tmp_path / "killed"
-    arguments = [
-        f"--{k}={v}" for k, v in {**plan, "output": output, "target_domains": "line"}.items()
-    ]
+    output = tmp_path / "stopped"
+    arguments = [f"--{k}={v}" for k, v in {**plan, "output": output}.items()]
     command = [sys.executable, "-m", "tools.train", *arguments]
-    process = subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.DEVNULL)
-    checkpoint = output / "line-trial0" / "qtdog7" / "checkpoint.npz"
-    deadline = time.monotonic() + 120
-    while not checkpoint.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert checkpoint.exists()
+    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
+        checkpoints = output / "line-trial0" / "qtdog7" / "checkpoints"
+        deadline = time.monotonic() + 120
+        while not checkpoints.exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        second = run_program("train", output=output, **plan)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate()
+    assert process.returncode == 128 + signal.SIGTERM, errors
+    assert "the state is saved: the same command goes on from here" in errors
+    assert "Traceback" not in errors and checkpoints.exists()
+    assert_refused(second, f"line-trial0 is being trained by process {process.pid} on ")
 
-    resumed = run_program("train", output=output, target_domains="line", **plan)
+    resumed = run_program("train", output=output, **plan)
     assert resumed.returncode == 0 and resumed.stdout == straight.stdout, resumed.stderr
-    for name in ("results.jsonl", "summary.json"):
-        path = Path("line-trial0", "qtdog7", name)
-        assert (output / path).read_bytes() == (tmp_path / "straight" / path).read_bytes()
+    assert run_digests(output) == run_digests(tmp_path / "straight")
 
 
 def test_unknown_flag_ends_without_traceback() -> None:

@@ -9,11 +9,11 @@ import keras
 import numpy as np
 import pytest
 
+from qtdog_tf.averaging.simple_moving_average import SimpleMovingAverage
 from qtdog_tf.quantization.annotate import quantize
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.quantization.start import is_quantized
 from qtdog_tf.training.adam import Adam
-from qtdog_tf.training.averaging import SimpleMovingAverage
 from qtdog_tf.training.callbacks import StartQuantization
 from qtdog_tf.training.optimizer import QuantizationOptimizer
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from qtdog_tf.averaging.simple_moving_average import SimpleMovingAverage
 from qtdog_tf.quantization.annotate import quantize_annotate_layer
 from qtdog_tf.quantization.lsq import MIN_STEP_SIZE
 from qtdog_tf.quantization.wrapper import QuantizeWrapper
 from qtdog_tf.training.adam import Adam
-from qtdog_tf.training.averaging import SimpleMovingAverage
 from qtdog_tf.training.optimizer import QuantizationOptimizer
 
 RATE = 2.0**-10  # the same number in every precision

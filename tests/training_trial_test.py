@@ -73,7 +73,7 @@ def test_fork_equals_a_straight_fit(
         seed=trial.seed,
     )
     model.fit(
-        trial.batches(0, SETTINGS.steps),
+        trial.batches().between(0, SETTINGS.steps),
         verbose=0,
         shuffle=False,
         callbacks=[StartQuantization(SETTINGS.quantize_step, variant.mode)],
@@ -149,20 +149,10 @@ def test_finished_runs_are_not_trained_again(
     assert {p: p.stat().st_mtime_ns for p in finished.rglob("*") if p.is_file()} == before
 
 
-def test_damaged_checkpoint_is_refused(domain_set: DomainSet, tmp_path: Path) -> None:
-    (variant,) = parse_variants(("erm",))
-    trial = make_trial(domain_set, tmp_path)
-    folder = trial.folder / "float"
-    folder.mkdir()
-    (folder / "checkpoint.npz").write_bytes(b"PK\x03\x04 torn")
-    with pytest.raises(UserError, match=r"checkpoint\.npz is truncated or damaged"):
-        trial.run([variant])
-
-
 def test_other_split_in_the_same_folder_is_refused(domain_set: DomainSet, finished: Path) -> None:
     other = TrainSettings(**{**vars(SETTINGS), "holdout": 0.3})
     with pytest.raises(UserError, match="other settings"):
-        Trial(other, domain_set, ROLES, 0, finished.parent, PhaseProgress(1, False))
+        make_trial(domain_set, finished.parent, other).run(VARIANTS)
 
 
 @pytest.mark.parametrize("name", ["erm", "qtdog5"])
@@ -171,7 +161,7 @@ def test_saved_models_are_those_that_the_summary_reports(
 ) -> None:
     rows = read_json(finished / name / "summary.json")["rows"]
     parts = [
-        p for p in make_trial(domain_set, tmp_path).parts if (p.role, p.split) == (SOURCE, OUT)
+        p for p in make_trial(domain_set, tmp_path).parts() if (p.role, p.split) == (SOURCE, OUT)
     ]
     files = {
         "raw/source_validation": "selected.keras",

@@ -3,11 +3,12 @@
 import errno
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import NoReturn
 
-from absl import app, logging
+from absl import app, flags, logging
 
-from qtdog_tf.errors import UserError
+from qtdog_tf.errors import UserError, one_line
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -42,10 +43,45 @@ def run_tool(main: Callable[[list[str]], None], *, resumes: bool = False) -> Non
             fail(f"cannot write{where}: {os.strerror(error.errno)}; free or choose another folder")
 
     logging.set_verbosity(logging.WARNING)
-    app.run(guarded)
+    app.run(guarded, flags_parser=parse_flags)
 
 
-def fail(sentence: str) -> None:
+def parse_flags(argv: Sequence[str]) -> list[str]:
+    """Reads the flags of a program; what is wrong with one becomes one sentence."""
+    try:
+        return read_flags(argv, flags.FLAGS)
+    except UserError as error:
+        fail(str(error))
+
+
+def read_flags(argv: Sequence[str], values: flags.FlagValues) -> list[str]:
+    """Reads flags, those in flagfiles too.
+
+    Args:
+        argv: the command line, the program's name first.
+        values: the flags that there are.
+
+    Returns:
+        What is left of the command line.
+
+    Raises:
+        UserError: if a flag does not exist or has no such value, or a flagfile is no text.
+    """
+    try:
+        return values(argv)
+    except flags.Error as error:
+        raise UserError(f"{one_line(error)}; --help explains the flags") from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"a flagfile is no UTF-8 text ({one_line(error)}): one --flag=value a line is needed"
+        ) from error
+    except (OSError, ValueError) as error:  # a name with a zero byte, a number of 5,000 digits
+        raise UserError(f"a flag cannot be read: {one_line(error)}") from error
+    except RecursionError as error:
+        raise UserError("flagfiles name one another too deeply") from error
+
+
+def fail(sentence: str) -> NoReturn:
     """Prints `error: <sentence>` on stderr and exits with code 2."""
     print(f"error: {sentence}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)

@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.files import read_json
+from qtdog_tf.evaluation.summary_values import read_summary
 from qtdog_tf.training.finish import SUMMARY
 from qtdog_tf.training.tables import (
     LAST,
@@ -58,10 +58,10 @@ def read_summaries(output: Path) -> list[Summary]:
     """The summaries of every finished run and ensemble with a target in an output folder.
 
     Raises:
-        UserError: if there is none.
+        UserError: if there is none, or one is damaged.
     """
     paths = [p for kind in ("trial", "ensemble") for p in output.glob(f"*-{kind}*/*/{SUMMARY}")]
-    summaries = [summary for summary in map(read_json, sorted(paths)) if summary["targets"]]
+    summaries = [summary for summary in map(read_summary, sorted(paths)) if summary["targets"]]
     if not summaries:
         raise UserError(f"{output} holds no finished run with a target domain")
     return summaries

@@ -66,8 +66,9 @@ def _load(source: Path) -> dict[str, np.ndarray]:
             f"{source} holds more than tensors, and reading it could run code: save only its "
             "state_dict() where you trust it"
         ) from error
-    except (RuntimeError, EOFError, ValueError, KeyError) as error:
-        reason = str(error).partition("\n")[0]
+    except Exception as error:  # of whatever type a wrong byte leads its interpreter to
+        # Torch's further lines explain its own calls.
+        reason = str(error).partition("\n")[0] or type(error).__name__
         raise UserError(f"torch cannot read {source} as plain weights: {reason}") from error
     table = next(
         (content[k] for k in _TABLES if isinstance(content, dict) and k in content), content

@@ -133,7 +133,7 @@ def as_table(predictions: Sequence[Prediction], names: Sequence[str]) -> str:
     for path, probabilities in predictions:
         row = [printable(path)]
         for number in likeliest(probabilities):
-            row += [names[number], f"{100 * probabilities[number]:.1f}"]
+            row += [printable(names[number]), f"{100 * probabilities[number]:.1f}"]
         rows.append(row)
     return format_table(header, rows)
 
@@ -157,7 +157,7 @@ def as_json(
 
 
 def printable(path: str) -> str:
-    """A path as text; what is none, or moves the cursor of a terminal, is replaced."""
+    """A path or a name as text; what is none, or moves the cursor of a terminal, is replaced."""
     text = os.fsencode(path).decode("utf-8", "replace")
     return "".join(
         character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text

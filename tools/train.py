@@ -18,18 +18,22 @@ finished. Settings may stand in a file: --flagfile=configs/quickstart.flags.
 
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from absl import flags
 
+from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import ensemble_table, make_ensemble, open_run
 from qtdog_tf.export.capability import backbone_warning
 from qtdog_tf.runs import claim_folder, versions
+from qtdog_tf.training.interruption import Interrupted
 from qtdog_tf.training.members import PlannedEnsemble, member_seeds, plan_ensembles
 from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import plan_roles
+from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.tables import SELECTED_SMA, Summary, run_table, trial_table
 from qtdog_tf.training.trial import Trial, is_finished, trial_folder
@@ -38,7 +42,7 @@ from tools._flags import define_flags, settings_from_flags
 from tools._main import refuse_arguments, run_tool
 
 FLAGS = flags.FLAGS
-define_flags(TrainSettings)
+define_flags(TrainSettings, AlgorithmSettings, RunSettings)
 flags.DEFINE_string("output", None, "Folder for the runs; made if it is not there.", required=True)
 flags.DEFINE_list(
     "target_domains",
@@ -70,6 +74,8 @@ def main(argv: list[str]) -> None:
     """Trains what is missing and prints the table."""
     refuse_arguments(argv)
     settings = settings_from_flags(TrainSettings)
+    algorithm = settings_from_flags(AlgorithmSettings)
+    run_settings = settings_from_flags(RunSettings)
     variants = parse_variants(tuple(FLAGS.variants))
     trial_seeds = parse_trial_seeds(FLAGS.trial_seeds)
     domain_set = open_domains(settings.data)
@@ -91,15 +97,20 @@ def main(argv: list[str]) -> None:
         for warning in report.warnings:
             warn(warning)
         report.raise_errors()
-    claim_folder(output, "settings.json", vars(settings), versions=versions())
+    identity = {**vars(settings), **vars(algorithm)}
+    defaults = {**vars(TrainSettings()), **vars(AlgorithmSettings())}
+    claim_folder(output, "settings.json", identity, defaults, versions=versions())
     progress = PhaseProgress(steps_of(settings, len(variants)) * len(plan))
     summaries: list[dict] = []
     for role, seed in plan:
         progress.skip(finished_steps(settings, len(variants), len(missing[role, seed])))
-        trial = Trial(settings, domain_set, role, seed, output, progress)
+        trial = Trial(settings, domain_set, role, seed, output, progress, run_settings, algorithm)
         if missing[role, seed]:
             print(trial.cache_plan, file=sys.stderr)
-        summaries += trial.run(variants)
+        try:
+            summaries += trial.run(variants)
+        except Interrupted as stopped:
+            stop(stopped)
     print(f"results of {len(summaries)} runs are in {output}", file=sys.stderr)
     print(run_table(summaries))
     if len(plan) > 1 and roles[0].targets:
@@ -107,6 +118,12 @@ def main(argv: list[str]) -> None:
         print(trial_table(summaries, SELECTED_SMA))
     if ensembles:
         print_ensembles([average_members(ensemble, output) for ensemble in ensembles])
+
+
+def stop(stopped: Interrupted) -> NoReturn:
+    """Says that the work is saved, and exits as a program does that the signal has ended."""
+    print("the state is saved: the same command goes on from here", file=sys.stderr)
+    sys.exit(128 + stopped.signal_number)
 
 
 def warn(sentence: str | None) -> None:

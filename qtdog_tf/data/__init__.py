@@ -11,7 +11,12 @@ from qtdog_tf.data.embedded import emoji_styles_root
 from qtdog_tf.data.folders import read_folder
 from qtdog_tf.data.image_check import find_unreadable
 from qtdog_tf.data.integrity import IntegrityReport, check_domains
-from qtdog_tf.data.pipeline import evaluation_batches, training_batches, without_domains
+from qtdog_tf.data.pipeline import (
+    drawn_images,
+    evaluation_batches,
+    training_batches,
+    without_domains,
+)
 from qtdog_tf.data.sources import open_domains
 from qtdog_tf.data.splits import Split, split_domains, split_fingerprint, split_indices, split_seed
 
@@ -24,6 +29,7 @@ __all__ = [
     "check_domains",
     "decode_image",
     "domainbed_augment",
+    "drawn_images",
     "emoji_styles_root",
     "evaluation_batches",
     "find_unreadable",

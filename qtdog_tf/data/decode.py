@@ -3,14 +3,24 @@
 It runs inside tf.data, so in parallel and without Python. Start from `decode_image`.
 """
 
+from collections.abc import Callable
+
 import tensorflow as tf
 
 from qtdog_tf.data.exif import apply_orientation, read_orientation
+from qtdog_tf.data.pixel_limit import (
+    bmp_pixels,
+    gif_pixels,
+    jpeg_pixels,
+    png_pixels,
+    webp_pixels,
+    with_pixel_limit,
+)
 
 _BMP_FILE_HEADER_BYTES = 14
 
 
-def decode_image(contents: tf.Tensor) -> tf.Tensor:
+def decode_image(contents: tf.Tensor, check_size: bool = True) -> tf.Tensor:
     """Decodes an image file into pixels that stand upright.
 
     JPEG: EXIF orientation is applied; CMYK is converted. PNG: 16 bits are cut to 8, palettes are
@@ -19,30 +29,43 @@ def decode_image(contents: tf.Tensor) -> tf.Tensor:
 
     Args:
         contents: string scalar, the bytes of the file.
+        check_size: refuse more than `MAX_PIXELS`. Without it, a file that declares them is decoded
+            as far as memory reaches: for files that the data check has seen.
 
     Returns:
         uint8 [h, w, 3], RGB.
 
     Raises:
-        tf.errors.InvalidArgumentError: if it is no image, truncated, or of a kind that TensorFlow
-            cannot decode. The message does not name the file, which this function does not know.
+        tf.errors.InvalidArgumentError: if it is no image, truncated, of a kind that TensorFlow
+            cannot decode, or declares more pixels than `MAX_PIXELS`. The message does not name the
+            file, which this function does not know.
     """
+
+    def limited(pixels: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
+        return with_pixel_limit(contents, pixels(contents)) if check_size else contents
+
     start = tf.strings.substr(contents, 0, 16)
     is_jpeg = tf.strings.substr(start, 0, 3) == b"\xff\xd8\xff"
+    is_gif = tf.strings.substr(start, 0, 4) == b"GIF8"
     is_bmp = tf.strings.substr(start, 0, 2) == b"BM"
     is_webp = (tf.strings.substr(start, 0, 4) == b"RIFF") & (
         tf.strings.substr(start, tf.minimum(8, tf.strings.length(start)), 4) == b"WEBP"
     )
     image = tf.case(
         [
-            (is_jpeg, lambda: _decode_jpeg(contents)),
-            (is_bmp, lambda: _decode_bmp(contents)),
-            (is_webp, lambda: _decode_webp(contents)),
+            (is_jpeg, lambda: _decode_jpeg(limited(jpeg_pixels))),
+            (is_gif, lambda: _decode_any(limited(gif_pixels))),
+            (is_bmp, lambda: _decode_bmp(limited(bmp_pixels))),
+            (is_webp, lambda: _decode_webp(limited(webp_pixels))),
         ],
-        # PNG and GIF; anything else fails here with a message that lists the formats.
-        default=lambda: tf.io.decode_image(contents, channels=3, expand_animations=False),
+        # PNG; anything else fails here, at the latest by TensorFlow's list of the formats.
+        default=lambda: _decode_any(limited(png_pixels)),
     )
     return tf.ensure_shape(image, [None, None, 3])
+
+
+def _decode_any(contents: tf.Tensor) -> tf.Tensor:
+    return tf.io.decode_image(contents, channels=3, expand_animations=False)
 
 
 def _decode_jpeg(contents: tf.Tensor) -> tf.Tensor:

@@ -14,6 +14,7 @@ from importlib import resources
 from io import BytesIO
 from pathlib import Path
 
+from qtdog_tf.data.zip_check import check_members
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import rename_unless_there
 
@@ -47,7 +48,9 @@ def emoji_styles_root(cache_dir: str | os.PathLike[str] | None = None) -> Path:
     """
     cache = cache_folder(cache_dir)
     root = cache / f"{EMOJI_STYLES}-{ARCHIVE_SHA256[:8]}"
-    with zipfile.ZipFile(BytesIO(_archive_bytes())) as archive:
+    contents = _archive_bytes()
+    with zipfile.ZipFile(BytesIO(contents)) as archive:
+        check_members(archive, len(contents))
         if _is_whole(root, archive):
             return root
         try:

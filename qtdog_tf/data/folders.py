@@ -23,6 +23,20 @@ def is_image_name(name: str) -> bool:
     return not name.startswith(".") and name.lower().endswith(IMAGE_SUFFIXES)
 
 
+def refuse_link_outside(link: str, root: str | os.PathLike[str]) -> None:
+    """Refuses a symbolic link that leads out of a folder: whoever made the folder chose the target.
+
+    Raises:
+        UserError: naming the link and where it leads.
+    """
+    target, inside = os.path.realpath(link), os.path.realpath(root)
+    if target != inside and not target.startswith(os.path.join(inside, "")):
+        raise UserError(
+            f"{link} is a link that leads out of the folder, to {target}: put what it leads to "
+            "in its place, or remove it"
+        )
+
+
 def read_folder(root: str | os.PathLike[str], name: str | None = None) -> DomainSet:
     """Lists the images of `root/<domain>/<class>/<image>`; opens none of them.
 
@@ -37,16 +51,18 @@ def read_folder(root: str | os.PathLike[str], name: str | None = None) -> Domain
         The domains, sorted by name; the images of each sorted by class, then file name.
 
     Raises:
-        UserError: if the folder does not exist or cannot be read, or holds no domain, or no image
-            two levels down.
+        UserError: if the folder does not exist or cannot be read, holds no domain, or no image two
+            levels down, or a link that leads out of it.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"data folder {root} {what}; it should hold <domain>/<class>/<image>")
     listing = {
-        domain: {kind: _image_paths(root / domain / kind) for kind in _folders(root / domain)}
-        for domain in _folders(root)
+        domain: {
+            kind: _image_paths(root / domain / kind, root) for kind in _folders(root / domain, root)
+        }
+        for domain in _folders(root, root)
     }
     _refuse_empty(root, listing)
     classes = sorted({kind for kinds in listing.values() for kind in kinds})
@@ -64,16 +80,23 @@ def _domain(name: str, kinds: dict[str, list[str]], classes: list[str]) -> Domai
     return Domain(name, paths, np.repeat(np.arange(len(classes), dtype=np.int32), counts))
 
 
-def _folders(folder: Path) -> list[str]:
+def _folders(folder: Path, root: Path) -> list[str]:
     with _scan(folder) as entries:
-        return sorted(e.name for e in entries if e.is_dir() and not e.name.startswith("."))
+        return _names([e for e in entries if e.is_dir() and not e.name.startswith(".")], root)
 
 
-def _image_paths(folder: Path) -> list[str]:
+def _image_paths(folder: Path, root: Path) -> list[str]:
     with _scan(folder) as entries:
-        names = sorted(e.name for e in entries if is_image_name(e.name) and e.is_file())
+        names = _names([e for e in entries if is_image_name(e.name) and e.is_file()], root)
     prefix = os.path.join(folder, "")
     return [prefix + name for name in names]
+
+
+def _names(entries: list[os.DirEntry[str]], root: Path) -> list[str]:
+    for entry in entries:
+        if entry.is_symlink():
+            refuse_link_outside(entry.path, root)
+    return sorted(entry.name for entry in entries)
 
 
 def _scan(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
@@ -90,7 +113,7 @@ def _refuse_empty(root: Path, listing: dict[str, dict[str, list[str]]]) -> None:
         )
     if any(paths for kinds in listing.values() for paths in kinds.values()):
         return
-    one_up = next((d for d in listing if _image_paths(root / d)), None)
+    one_up = next((d for d in listing if _image_paths(root / d, root)), None)
     hint = (
         f"images lie directly in {root / one_up}, so a level is missing"
         if one_up

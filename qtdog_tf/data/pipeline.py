@@ -72,7 +72,9 @@ def training_batches(
         image_seed = _fold([seed, 0], number // batch_size, place)
         domain = tf.cast(place // images_per_domain, tf.int32)
         index = table.draw(domain, image_seed)
-        image = decode_image(table.contents(index))
+        # The data check has seen the sizes. Looking again, which for GIF takes Python code, would
+        # lengthen the preparation of every pass.
+        image = decode_image(table.contents(index), check_size=False)
         if augment:
             image = domainbed_augment(image, image_size, _fold(image_seed, 1))
         else:
@@ -85,6 +87,28 @@ def training_batches(
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 
+def drawn_images(
+    domain_set: DomainSet,
+    splits: Mapping[str, Split],
+    source_domains: Sequence[str],
+    *,
+    images_per_domain: int,
+    seed: int,
+    step: int,
+) -> list[str]:
+    """The paths of the images in the batch of a step, to name the culprit of one that failed.
+
+    The arguments are those of `training_batches`.
+    """
+    table = build_image_table(domain_set, splits, source_domains, in_memory=False)
+    paths = []
+    for place in tf.range(len(source_domains) * images_per_domain, dtype=tf.int64):
+        image_seed = _fold([seed, 0], tf.constant(step, tf.int64), place)
+        index = table.draw(tf.cast(place // images_per_domain, tf.int32), image_seed)
+        paths.append(table.files[index].numpy().decode())
+    return paths
+
+
 def evaluation_batches(
     domain: Domain,
     indices: np.ndarray,
@@ -92,6 +116,7 @@ def evaluation_batches(
     image_size: int,
     batch_size: int,
     cache_bytes: int = DEFAULT_EVALUATION_CACHE_BYTES,
+    check_size: bool = True,
 ) -> tf.data.Dataset:
     """Resizes the images of a part of a domain, in order.
 
@@ -102,6 +127,7 @@ def evaluation_batches(
         batch_size: the last batch may be smaller.
         cache_bytes: the resized images are kept in memory after the first pass if they take no
             more than this.
+        check_size: see `decode_image`; training, which has checked its data, does without.
 
     Returns:
         A data set of (image uint8 [b, size, size, 3], label int32 [b]).
@@ -114,7 +140,8 @@ def evaluation_batches(
     paths = tf.constant(domain.paths_at(indices), tf.string, shape=[len(indices)])
 
     def make_example(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        return resize_squash(decode_image(tf.io.read_file(path)), image_size), label
+        image = decode_image(tf.io.read_file(path), check_size)
+        return resize_squash(image, image_size), label
 
     dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
     dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

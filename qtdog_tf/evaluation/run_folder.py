@@ -15,9 +15,8 @@ from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.splits import Split
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.member_splits import common_split
-from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES, check_values
+from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES, check_values, read_values
 from qtdog_tf.evaluation.saved_model import load_saved_model
-from qtdog_tf.files import read_json
 
 # The models of a run, headline first; each is the file <name>.keras.
 MODELS = ("selected_sma", "selected", "last_sma", "last")
@@ -159,7 +158,7 @@ def open_run(path: str | Path) -> Run:
         raise UserError(f"run folder {path} {what}")
     if not (path / _RUN).is_file() or not (path / _SUMMARY).is_file():
         raise UserError(_why_no_run(path))
-    values = read_json(path / _RUN)
+    values = read_values(path / _RUN)
     check_values(path / _RUN, values)
     return run_from_values(path, values)
 

@@ -12,7 +12,8 @@ from typing import Any
 import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from qtdog_tf.errors import UserError
+from qtdog_tf.errors import UserError, one_line
+from qtdog_tf.export.flatbuffer_budget import check_budget
 from qtdog_tf.export.model_check import check_model
 
 FILE_IDENTIFIER = b"TFL3"
@@ -59,11 +60,12 @@ def unpack_model(contents: bytes, path: Path) -> Any:
         UserError: if the file is truncated or damaged.
     """
     try:
+        check_budget(contents)
         model = schema.ModelT.InitFromPackedBuf(contents)
         check_model(model, len(contents))
     except (*DAMAGE, MemoryError) as error:
         raise UserError(
-            f"{path} is truncated or damaged ({error}): export it again, or copy it again"
+            f"{path} is truncated or damaged ({one_line(error)}): export it again, or copy it again"
         ) from error
     return model
 

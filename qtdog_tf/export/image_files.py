@@ -13,7 +13,8 @@ import numpy as np
 import tensorflow as tf
 
 from qtdog_tf.data import decode_image, find_unreadable, resize_squash
-from qtdog_tf.data.folders import is_image_name
+from qtdog_tf.data.folders import is_image_name, refuse_link_outside
+from qtdog_tf.data.image_check import read_image_file
 
 # Bounds the memory that waiting images take, whatever their number.
 _CHUNK = 64
@@ -43,6 +44,9 @@ def list_images(arguments: Iterable[str]) -> list[str]:
     Returns:
         Paths, those of a folder sorted. A folder without an image stands for itself, so that
         `read_images` reports it.
+
+    Raises:
+        UserError: if an image in a folder is a link that leads out of the folder.
     """
     return [path for argument in arguments for path in _expand(argument)]
 
@@ -56,6 +60,9 @@ def _expand(argument: str) -> list[str]:
         for name in names
         if is_image_name(name)
     ]
+    for path in found:
+        if Path(path).is_symlink():
+            refuse_link_outside(path, argument)
     return sorted(found) or [argument]
 
 
@@ -76,7 +83,7 @@ def read_images(
 
     def read(path: str) -> ReadImage:
         try:
-            return ReadImage(path, decode(Path(path).read_bytes()).numpy())
+            return ReadImage(path, decode(read_image_file(path)).numpy())
         except (OSError, tf.errors.OpError):
             return ReadImage(path, None, _problem(path))
         except ValueError:  # from Python, for a zero byte in the path

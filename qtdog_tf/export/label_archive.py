@@ -5,13 +5,26 @@ compression. A reader of ours meets files from anywhere, so sizes are limited.
 """
 
 import io
+import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from qtdog_tf.errors import UserError
+from qtdog_tf.errors import UserError, one_line
 
 _MAX_BYTES = 2**20
+# What zipfile raises; NotImplementedError, for a feature of ZIP, is a RuntimeError.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    KeyError,
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    struct.error,
+    OverflowError,
+    IndexError,
+)
 # The earliest that ZIP can tell: the same names give the same bytes at any time.
 _DATE = (1980, 1, 1, 0, 0, 0)
 
@@ -67,11 +80,10 @@ def labels_from_zip(file_name: str, contents: bytes, path: Path) -> tuple[str, .
             entry = archive.getinfo(file_name)
             _refuse_entry(entry)
             text = archive.read(entry).decode()
-    except (zipfile.BadZipFile, KeyError, OSError, ValueError, EOFError, RuntimeError) as error:
-        # NotImplementedError, for a feature of ZIP, is a RuntimeError.
+    except _DAMAGE as error:
         raise UserError(
-            f"{path} names no classes: {file_name!r} in it is missing or damaged ({error}): export "
-            "it again"
+            f"{path} names no classes: {file_name!r} in it is missing or damaged "
+            f"({one_line(error)}): export it again"
         ) from error
     return tuple(text.splitlines())
 

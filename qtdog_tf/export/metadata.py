@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from qtdog_tf.errors import UserError
+from qtdog_tf.errors import UserError, one_line
 from qtdog_tf.export.flatbuffer_file import DAMAGE, pack_model, read_contents, unpack_model
 from qtdog_tf.export.label_archive import labels_from_zip, refuse_names, zip_of_labels
 from qtdog_tf.export.metadata_buffer import decode_metadata, encode_metadata
@@ -112,7 +112,9 @@ def info_of(model: Any, contents: bytes, path: Path) -> ModelInfo | None:
         data = np.asarray(model.buffers[entry.buffer].data, np.uint8).tobytes()
         texts, label_file = decode_metadata(data)
     except DAMAGE as error:
-        raise UserError(f"the metadata of {path} is damaged ({error}): export it again") from error
+        raise UserError(
+            f"the metadata of {path} is damaged ({one_line(error)}): export it again"
+        ) from error
     classes = labels_from_zip(label_file, contents, path) if label_file else ()
     return ModelInfo(classes=classes, **texts)
 

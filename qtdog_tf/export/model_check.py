@@ -45,6 +45,8 @@ def check_model(model: Any, file_bytes: int) -> None:
             _check_shape(tensor)
             is_constant = model.buffers[tensor.buffer].data is not None
             _check_quantization(tensor, is_constant)
+        for operator in _items(graph.operators):
+            _check_scales(graph.tensors, operator)
 
 
 def _check_references(model: Any, graph: Any) -> None:
@@ -90,6 +92,18 @@ def _check_quantization(tensor: Any, is_constant: bool) -> None:
     zero_points = np.asarray(_items(quantization.zeroPoint))
     if not np.all((zero_points >= low) & (zero_points <= high)):
         raise ValueError(f"the zero point of tensor {tensor.name} is wrong")
+
+
+def _check_scales(tensors: Any, operator: Any) -> None:
+    """Refuses an operator some of whose codes have a scale and some none, which it divides by.
+
+    Codes without any are plain integers, of an image that is cast to float for example.
+    """
+    indices = (*_items(operator.inputs), *_items(operator.outputs))
+    codes = [tensors[i] for i in indices if i >= 0 and tensors[i].type in _ZERO_POINTS]
+    scaled = [t.quantization is not None and len(_items(t.quantization.scale)) > 0 for t in codes]
+    if any(scaled) and not all(scaled):
+        raise ValueError(f"tensor {codes[scaled.index(False)].name} has no scale")
 
 
 def _items(vector: Any) -> Any:

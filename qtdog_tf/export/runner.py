@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
+from qtdog_tf.child import LITERT_CHILD, what_is_wrong
 from qtdog_tf.errors import UserError
 from qtdog_tf.export.flatbuffer_file import read_contents, unpack_model
 from qtdog_tf.export.metadata import info_of
@@ -77,6 +78,9 @@ class TFLiteClassifier:
         contents = read_contents(self.path)
         info = info_of(unpack_model(contents, self.path), contents, self.path)
         self.classes = (info.classes or None) if info else None
+        refused = what_is_wrong(LITERT_CHILD, contents=contents)
+        if refused is not None:
+            raise UserError(f"LiteRT cannot run {self.path}: {refused}")
         try:
             self._interpreter = Interpreter(model_content=contents, num_threads=threads)
             self._interpreter.allocate_tensors()

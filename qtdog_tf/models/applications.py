@@ -21,6 +21,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from qtdog_tf.child import HDF5_CHILD, what_is_wrong
 from qtdog_tf.errors import UserError
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 from qtdog_tf.models.depthwise import FastDepthwiseConv2D
@@ -136,6 +137,9 @@ def _check_weights_path(name: str, builder: Callable[..., keras.Model], path: Pa
             f"{PREFIX}{name} takes weights='imagenet' or None: save its file under {_cache()} "
             "and Keras will find it there"
         )
+    refused = what_is_wrong(HDF5_CHILD, str(path)) if path.suffix in (".h5", ".keras") else None
+    if refused is not None:
+        raise UserError(f"{PREFIX}{name} cannot be built with weights={path}: {refused}")
 
 
 def _download_help(name: str, error: str) -> str:

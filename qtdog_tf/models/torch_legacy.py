@@ -20,7 +20,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from qtdog_tf.errors import UserError
+from qtdog_tf.errors import UserError, one_line
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -34,6 +34,10 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "torch FloatStorage": np.dtype("<f4"),
     "torch LongStorage": np.dtype("<i8"),
 }
+# Of one pickle: ResNet-152 takes 60,000. One byte of a file can make an object of 64.
+_MAX_INSTRUCTIONS = 2_000_000
+# Views of one storage are copied each, so a small file could ask for any amount.
+_MAX_SHARING = 4
 _MARK = object()
 
 
@@ -88,8 +92,10 @@ def read_legacy_checkpoint(path: str | Path) -> dict[str, np.ndarray]:
         ):
             warnings.simplefilter("ignore")  # of odd escapes in a damaged file's names
             return _read(contents)
-    except (_Malformed, ValueError, struct.error) as error:
-        raise UserError(f"{path} is not a torch checkpoint that can be read: {error}") from error
+    except (_Malformed, ValueError, struct.error, OverflowError) as error:
+        raise UserError(
+            f"{path} is not a torch checkpoint that can be read: {one_line(error)}"
+        ) from (error)
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}") from error
 
@@ -110,7 +116,14 @@ def _read(contents: mmap.mmap) -> dict[str, np.ndarray]:
     if not all(isinstance(key, str) for key in keys) or sorted(keys) != sorted(storages):
         raise _Malformed("its tensors and its storages do not belong together")
     arrays = {key: _read_storage(contents, storages[key]) for key in keys}
-    return {name: _view(tensor, arrays[tensor.storage.key]) for name, tensor in tensors.items()}
+    left = _MAX_SHARING * sum(array.size for array in arrays.values())
+    views = {}
+    for name, tensor in tensors.items():
+        views[name] = _view(tensor, arrays[tensor.storage.key])
+        left -= views[name].size
+        if left < 0:
+            raise _Malformed("its tensors are many times larger than what is stored")
+    return views
 
 
 def _read_storage(contents: mmap.mmap, storage: _Storage) -> np.ndarray:
@@ -139,7 +152,9 @@ def _interpret(contents: BinaryIO | mmap.mmap) -> Any:
     """Evaluates one pickle made of plain data and tensors; leaves the position after it."""
     stack: list[Any] = []
     memo: dict[Any, Any] = {}
-    for opcode, argument, _ in pickletools.genops(contents):  # type: ignore[arg-type]
+    for count, (opcode, argument, _) in enumerate(pickletools.genops(contents)):  # type: ignore[arg-type]
+        if count > _MAX_INSTRUCTIONS:
+            raise _Malformed("it is longer than any table of tensors")
         name: str = opcode.name
         if name == "STOP":
             return _pop(stack)

@@ -4,8 +4,8 @@ In a pipeline of one's own start with `QuantizationOptimizer` and `StartQuantiza
 callbacks can be taken one by one. The trainer behind `tools/train.py` is in `trial.py`.
 """
 
+from qtdog_tf.averaging import SimpleMovingAverage
 from qtdog_tf.training.adam import Adam
-from qtdog_tf.training.averaging import SimpleMovingAverage
 from qtdog_tf.training.callbacks import LossLog, Progress, StartQuantization
 from qtdog_tf.training.evaluation import DomainEvaluation, Part
 from qtdog_tf.training.optimizer import QuantizationOptimizer

@@ -88,13 +88,13 @@ class LossLog(keras.callbacks.Callback):
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Writes a line, if it is time, and starts the next mean."""
-        step = int(self.model.optimizer.iterations.numpy()) - 1
-        if (step + 1) % self.every:
+        done = int(self.model.optimizer.iterations.numpy())
+        if done // self.every == (done - self.model.steps_per_execution) // self.every:
             return
-        new = not self.path.exists()
+        new = not self.path.exists() or not self.path.stat().st_size
         with self.path.open("a", newline="") as file:
             writer = csv.writer(file)
             if new:
                 writer.writerow(["step", "loss", "accuracy"])
-            writer.writerow([step, *(f"{float(logs[k]):.6f}" for k in ("loss", "accuracy"))])
+            writer.writerow([done - 1, *(f"{float(logs[k]):.6f}" for k in ("loss", "accuracy"))])
         self.model.reset_metrics()

@@ -1,11 +1,10 @@
 """Evaluation of each domain during training: source validation, and the target's two parts.
 
-`DomainEvaluation` is an ordinary Keras callback. What it measures becomes an `Evaluation` record,
+`DomainEvaluation` is an ordinary Keras callback. What it measures becomes `Evaluation` records,
 which listeners write down or select by. Measuring the target is not selecting by it: see
 `selection.py`.
 """
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,9 +13,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.quantization.start import is_quantized
-from qtdog_tf.records import RAW, SMA, SOURCE, TARGET, Evaluation, Score
-from qtdog_tf.training.averaging import SimpleMovingAverage
+from qtdog_tf.records import RAW, SOURCE, TARGET, Evaluation, Score
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +52,27 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Score:
     )
 
 
-def predict_logits(model: keras.Model, images: tf.data.Dataset) -> np.ndarray:
-    """The logits of every image of a dataset of image batches, float32 [n, classes]."""
-    return np.asarray(model.predict(images, verbose=0), np.float32)
+def predict_logits(
+    model: keras.Model, images: tf.data.Dataset, check: Callable[[], None] | None = None
+) -> np.ndarray:
+    """The logits of every image of a dataset of image batches, float32 [n, classes].
+
+    Args:
+        model: from images to logits.
+        images: batches.
+        check: called after each batch; may raise to break off.
+    """
+    callbacks = [_CheckBetweenBatches(check)] if check else []
+    return np.asarray(model.predict(images, verbose=0, callbacks=callbacks), np.float32)
+
+
+class _CheckBetweenBatches(keras.callbacks.Callback):
+    def __init__(self, check: Callable[[], None]) -> None:
+        super().__init__()
+        self.check = check
+
+    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
+        self.check()
 
 
 Listener = Callable[[Evaluation, keras.Model], None]
@@ -69,7 +86,14 @@ class DomainEvaluation(keras.callbacks.Callback):
         every: steps between evaluations.
         last_step: index of the last step (steps - 1), which is always evaluated.
         listeners: called with each `Evaluation` while the model holds the weights evaluated.
-        average: evaluate this average of the weights too, as "sma". Default none.
+        averages: evaluate these averages of the weights too, those that are ready. Default none.
+        completed: called with all records of a step, when there is nothing left to do for it.
+        check: called between batches; may raise to break off. The step is then evaluated again by
+            whoever goes on, and what was measured of it before does no harm.
+
+    Attributes:
+        told: the last step whose evaluation the averages have been told; -1 before the first.
+        completed_step: the last step that was evaluated to the end; -1 before the first.
     """
 
     def __init__(
@@ -78,18 +102,32 @@ class DomainEvaluation(keras.callbacks.Callback):
         every: int,
         last_step: int,
         listeners: Sequence[Listener] = (),
-        average: SimpleMovingAverage | None = None,
+        averages: Sequence[WeightAverage] = (),
+        completed: Sequence[Callable[[list[Evaluation]], None]] = (),
+        check: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self.parts = list(parts)
         self.every = every
         self.last_step = last_step
         self.listeners = list(listeners)
-        self.average = average
+        self.averages = list(averages)
+        self.completed = list(completed)
+        self.check = check
+        self.told = -1
+        self.completed_step = -1
 
     def is_due(self, step: int) -> bool:
         """Whether the model is evaluated after this step."""
-        return step % self.every == 0 or step == self.last_step
+        if step < 0:
+            return False
+        # Callbacks see the last step of an execution only, which stands for all of it.
+        before = step - self.model.steps_per_execution
+        return step // self.every > before // self.every or step == self.last_step
+
+    def is_pending(self, step: int) -> bool:
+        """Whether the model should have been evaluated after this step, and was not to the end."""
+        return self.is_due(step) and self.completed_step < step
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Evaluates, if it is time."""
@@ -99,14 +137,19 @@ class DomainEvaluation(keras.callbacks.Callback):
 
     def evaluate(self, step: int) -> None:
         """Evaluates now, and hands the records to the listeners."""
-        kinds: list[tuple[str, Any]] = [(RAW, contextlib.nullcontext)]
-        if self.average is not None:
-            kinds.append((SMA, self.average.applied))
-        for weights, context in kinds:
-            with context():
-                evaluation = self._measure(step, weights)
-                for listener in self.listeners:
-                    listener(evaluation, self.model)
+        records = [self._measure(step, RAW)]
+        # An average must not hear of a step twice, also if its evaluation is broken off.
+        if self.told < step:
+            for average in self.averages:
+                average.evaluated(records[0])
+            self.told = step
+        for average in self.averages:
+            if average.ready:
+                with average.applied():
+                    records.append(self._measure(step, average.name))
+        for listener in self.completed:
+            listener(records)
+        self.completed_step = step
 
     def _measure(self, step: int, weights: str) -> Evaluation:
         measured: dict[str, dict[str, dict[str, Score]]] = {SOURCE: {}, TARGET: {}}
@@ -114,7 +157,11 @@ class DomainEvaluation(keras.callbacks.Callback):
             if part.last_only and step != self.last_step:
                 continue
             scores = measured[part.role].setdefault(part.domain, {})
-            scores[part.split] = score(predict_logits(self.model, part.images), part.labels)
-        return Evaluation(
+            logits = predict_logits(self.model, part.images, self.check)
+            scores[part.split] = score(logits, part.labels)
+        evaluation = Evaluation(
             step, weights, is_quantized(self.model), measured[SOURCE], measured[TARGET]
         )
+        for listener in self.listeners:
+            listener(evaluation, self.model)
+        return evaluation

@@ -7,42 +7,57 @@ from typing import Any
 
 import keras
 
+from qtdog_tf.algorithms import without_mixstyle
+from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.files import replacing, write_json, write_text
 from qtdog_tf.quantization import format_report, model_size, quantization_report
-from qtdog_tf.records import RAW, SMA, Evaluation
+from qtdog_tf.records import RAW, Evaluation
 from qtdog_tf.training.selection import KeepSelected
-from qtdog_tf.training.state import unwrap_optimizer
 from qtdog_tf.training.summary import summarize
 from qtdog_tf.training.variants import Variant
 
-SELECTED_FILES = {RAW: "selected.keras", SMA: "selected_sma.keras"}
-LAST_FILES = {RAW: "last.keras", SMA: "last_sma.keras"}
 SUMMARY = "summary.json"
 
 
-def save_models(model: keras.Model, keepers: Sequence[KeepSelected], folder: Path) -> None:
+def model_file(choice: str, weights: str) -> str:
+    """Name of the file of a model.
+
+    Args:
+        choice: "selected" or "last".
+        weights: "raw", "sma", "swa" or "swad".
+    """
+    return f"{choice}.keras" if weights == RAW else f"{choice}_{weights}.keras"
+
+
+def save_models(
+    model: keras.Model,
+    keepers: Sequence[KeepSelected],
+    averages: Sequence[WeightAverage],
+    folder: Path,
+) -> None:
     """Saves the last and the selected weights, as trained and averaged; leaves the last in place.
 
     Args:
         model: at the end of training.
         keepers: one for each kind of weights.
+        averages: of the weights.
         folder: where.
     """
-    average = unwrap_optimizer(model).averages[0]
-    save_model(model, folder / LAST_FILES[RAW])
-    with average.applied():
-        save_model(model, folder / LAST_FILES[SMA])
+    save_model(model, folder / model_file("last", RAW))
+    for average in averages:
+        with average.applied():
+            save_model(model, folder / model_file("last", average.name))
     last = model.get_weights()
     for keeper in keepers:
         model.set_weights(keeper.values)
-        save_model(model, folder / SELECTED_FILES[keeper.weights])
+        save_model(model, folder / model_file("selected", keeper.weights))
     model.set_weights(last)
 
 
 def save_model(model: keras.Model, path: Path) -> None:
     """Saves a model for inference as a `.keras` file, in one go, without its optimizer."""
     with replacing(path) as temporary:
-        keras.Model(model.input, model.output, name=model.name).save(temporary)
+        without_mixstyle(model).save(temporary)
 
 
 def write_summary(
@@ -52,6 +67,7 @@ def write_summary(
     evaluations: Sequence[Evaluation],
     folder: Path,
     from_step: int,
+    marks: dict[str, Any],
 ) -> None:
     """Writes `run.json`, `layers.txt` and, as the last thing, `summary.json`.
 
@@ -65,6 +81,7 @@ def write_summary(
         evaluations: of the whole run.
         folder: where.
         from_step: the first step that counts, see `selection.candidates`.
+        marks: what happened on the way and should be known, by name; in the summary.
     """
     identity = {"variant": dataclasses.asdict(variant), **identity}
     write_json(folder / "run.json", identity)
@@ -72,4 +89,4 @@ def write_summary(
     size = model_size(model)
     summary = summarize(evaluations, from_step)
     sizes = {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}
-    write_json(folder / SUMMARY, {**identity, **sizes, **summary})
+    write_json(folder / SUMMARY, {**identity, **sizes, **summary, **marks})

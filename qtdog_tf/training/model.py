@@ -6,12 +6,18 @@ import hashlib
 import keras
 import tensorflow as tf
 
+from qtdog_tf.algorithms import (
+    AlgorithmModel,
+    AlgorithmSettings,
+    build_algorithm,
+    prepare_model,
+)
 from qtdog_tf.models import build_classifier
 from qtdog_tf.quantization.annotate import all_but, convolutions, quantize
 from qtdog_tf.quantization.start import rebuild_functions
 from qtdog_tf.quantization.wrapper import quantize_wrappers
 from qtdog_tf.training.adam import Adam
-from qtdog_tf.training.averaging import SimpleMovingAverage
+from qtdog_tf.training.averages import build_averages
 from qtdog_tf.training.optimizer import QuantizationOptimizer
 from qtdog_tf.training.settings import TrainSettings
 
@@ -26,23 +32,33 @@ def derive_seed(*parts: object) -> int:
 
 
 def build_training_model(
-    settings: TrainSettings, num_classes: int, *, bits: int, seed: int
-) -> keras.Model:
+    settings: TrainSettings,
+    num_classes: int,
+    *,
+    bits: int,
+    seed: int,
+    algorithm: AlgorithmSettings | None = None,
+    num_domains: int = 1,
+) -> AlgorithmModel:
     """A compiled classifier, wrapped for quantization with quantization off.
 
     Args:
         settings: of the run.
         num_classes: number of logits.
         bits: bit width of the codes.
-        seed: of the head and of dropout.
+        seed: of the head, of dropout and of the algorithm.
+        algorithm: the training method. Default ERM.
+        num_domains: number of source domains in a batch.
 
     Returns:
         A model from raw pixels [n, size, size, 3] to logits [n, classes], compiled with a
-        `QuantizationOptimizer`, which is built.
+        `QuantizationOptimizer`, which is built. Its `fit` trains by the algorithm.
 
     Raises:
-        UserError: for an unknown backbone or weights that do not fit it.
+        UserError: for an unknown backbone, weights that do not fit it, or an algorithm that does
+            not fit the backbone, the number of domains or the precision.
     """
+    algorithm = algorithm or AlgorithmSettings()
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
@@ -59,8 +75,8 @@ def build_training_model(
             dropout=settings.dropout,
             seed=seed,
         )
-        model = quantize(
-            classifier,
+        wrapped = quantize(
+            prepare_model(classifier, algorithm, settings.backbone, seed),
             all_but("head") if settings.quantize_dense else convolutions,
             bits=bits,
             per_channel=settings.per_channel,
@@ -68,7 +84,15 @@ def build_training_model(
             init=settings.init,
             grad_scale=settings.grad_scale,
         )
+        model = AlgorithmModel(
+            wrapped.inputs,
+            wrapped.outputs,
+            algorithm=build_algorithm(algorithm, seed),
+            num_domains=num_domains,
+            name=wrapped.name,
+        )
         _compile(model, settings)
+        _build_metrics(model)
     finally:
         keras.config.set_dtype_policy(previous)
     return model
@@ -83,7 +107,7 @@ def _compile(model: keras.Model, settings: TrainSettings) -> None:
         ),
         step_size_lr_multiplier=settings.step_size_lr_multiplier,
         step_size_epsilon=settings.adam_epsilon,
-        averages=[SimpleMovingAverage(settings.sma_start)],
+        averages=build_averages(settings),
     )
     model.compile(
         optimizer,
@@ -95,6 +119,13 @@ def _compile(model: keras.Model, settings: TrainSettings) -> None:
     model.optimizer.build(model.trainable_variables)
 
 
+def _build_metrics(model: keras.Model) -> None:
+    """Makes the metrics' variables, which Keras does in the first step, too late for `restore`."""
+    (classes,) = model.output_shape[1:]
+    model.compute_metrics(None, tf.zeros([1], tf.int32), tf.zeros([1, classes]))
+    model.reset_metrics()
+
+
 class ModelPool:
     """Hands out the model of a phase, and the one of the phase before again where that fits.
 
@@ -104,13 +135,24 @@ class ModelPool:
     Args:
         settings: of the runs.
         num_classes: number of logits.
-        seed: of the head and of dropout.
+        seed: of the head, of dropout and of the algorithm.
+        algorithm: the training method. Default ERM.
+        num_domains: number of source domains in a batch.
     """
 
-    def __init__(self, settings: TrainSettings, num_classes: int, seed: int) -> None:
+    def __init__(
+        self,
+        settings: TrainSettings,
+        num_classes: int,
+        seed: int,
+        algorithm: AlgorithmSettings | None = None,
+        num_domains: int = 1,
+    ) -> None:
         self._settings = settings
         self._num_classes = num_classes
         self._seed = seed
+        self._algorithm = algorithm
+        self._num_domains = num_domains
         self._model: keras.Model | None = None
         self._bits: int | None = None
 
@@ -128,7 +170,12 @@ class ModelPool:
             gc.collect()
             self._bits = bits or _UNUSED_BITS
             self._model = build_training_model(
-                self._settings, self._num_classes, bits=self._bits, seed=self._seed
+                self._settings,
+                self._num_classes,
+                bits=self._bits,
+                seed=self._seed,
+                algorithm=self._algorithm,
+                num_domains=self._num_domains,
             )
         wrappers = quantize_wrappers(self._model)
         if any(wrapper.mode != mode for wrapper in wrappers):

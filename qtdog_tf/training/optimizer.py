@@ -11,9 +11,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.training.adam import Adam
-from qtdog_tf.training.averaging import SimpleMovingAverage
 
 
 @keras.saving.register_keras_serializable("qtdog_tf")
@@ -28,7 +28,7 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         step_size_lr_multiplier: learning rate of the step sizes, as a multiple of the present
             learning rate of `optimizer`. Default 1.
         step_size_epsilon: epsilon of the step sizes' Adam. Default 1e-8.
-        averages: averages of the weights to keep, see `averaging.py`. Default none.
+        averages: averages of the weights to keep, see `qtdog_tf.averaging`. Default none.
         name: name of the optimizer.
 
     Raises:
@@ -47,7 +47,7 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         optimizer: keras.optimizers.Optimizer | None = None,
         step_size_lr_multiplier: float = 1.0,
         step_size_epsilon: float = 1e-8,
-        averages: Sequence[SimpleMovingAverage] = (),
+        averages: Sequence[WeightAverage] = (),
         name: str = "quantization_optimizer",
     ) -> None:
         optimizer = optimizer or Adam()
@@ -104,8 +104,8 @@ class QuantizationOptimizer(keras.optimizers.Optimizer):
         self._build_inner(self.step_size_optimizer, [v for v in variables if is_step_size(v)])
         for average in self.averages:
             average.build(variables)
-            for shadow in average.shadows:
-                self._track_variable(shadow)
+            for variable in average.variables:
+                self._track_variable(variable)
 
     @staticmethod
     def _build_inner(optimizer: keras.optimizers.Optimizer, variables: list[Any]) -> None:

@@ -32,7 +32,9 @@ def evaluation_parts(
     for name, role, split, last_only in chosen:
         domain = domain_set.domain(name)
         indices = np.asarray(splits[name].in_ if split == IN else splits[name].out)
-        batches = evaluation_batches(domain, indices, image_size=image_size, batch_size=BATCH_SIZE)
+        batches = evaluation_batches(
+            domain, indices, image_size=image_size, batch_size=BATCH_SIZE, check_size=False
+        )
         images = batches.map(lambda image, _: image)
         parts.append(Part(name, role, split, images, domain.labels[indices], last_only))
     return parts

@@ -46,7 +46,8 @@ class PhaseProgress:
         self._done += stop - start
         self._trained += stop - start
         remaining = self.total_steps - self._done
-        if self.enabled and remaining > 0:
+        # A phase of which only the end was missing says nothing about the speed.
+        if self.enabled and remaining > 0 and self._trained > 0:
             rate = (time.monotonic() - self._began) / self._trained
             minutes = remaining * rate / 60
             done = f"{self._done} of {self.total_steps} steps"

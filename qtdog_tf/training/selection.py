@@ -30,7 +30,7 @@ def candidates(
 
     Args:
         evaluations: all evaluations of a run.
-        weights: "raw" or "sma".
+        weights: kind of weights, see `Evaluation`.
         from_step: the first step that counts: step K of a run that quantizes. Default 0.
     """
     mine = [e for e in evaluations if e.weights == weights and e.step >= from_step]
@@ -62,7 +62,7 @@ class KeepSelected:
     """Listener of `DomainEvaluation` that keeps the weights that source validation selects.
 
     Args:
-        weights: "raw" or "sma", the kind of weights to watch.
+        weights: the kind of weights to watch, see `Evaluation`.
         from_step: the first step that counts, see `candidates`. Default 0.
     """
 

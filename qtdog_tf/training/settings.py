@@ -4,6 +4,7 @@ import dataclasses
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.quantization import lsq
+from qtdog_tf.records import SMA, SWA, SWAD
 from qtdog_tf.settings import Settings, setting
 
 MIXED_PRECISION = ("none", "bfloat16", "float16")
@@ -94,8 +95,27 @@ class TrainSettings(Settings):
         "Drop the lowest code: auto (at 8 bits only), always (needed for int4 files), never.",
         choices=("auto", "always", "never"),
     )
+    averages: tuple = setting(
+        (SMA,),
+        "Averages of the weights that are kept, evaluated and saved beside the weights as trained: "
+        "sma (moving average), swa (mean over evaluations from quantize_step on), swad.",
+    )
     sma_start: int = setting(
         100, "Step from which the simple moving average is kept (EoA: 100).", at_least=1
+    )
+    swad_converge: int = setting(
+        3, "SWAD: evaluations within which validation loss must not fall any more.", at_least=1
+    )
+    swad_tolerance: int = setting(
+        6, "SWAD: evaluations of too high a loss that end the average.", at_least=1
+    )
+    swad_ratio: float = setting(
+        0.3, "SWAD: by what part the loss may rise (published: VLCS 0.2).", at_least=0.0
+    )
+    swad_mode: str = setting(
+        "paper",
+        "SWAD: each segment once, as in its paper, or merged as in its released code.",
+        choices=("paper", "code"),
     )
     select_from_float: bool = setting(
         False,
@@ -114,6 +134,13 @@ class TrainSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        unknown = [name for name in self.averages if name not in (SMA, SWA, SWAD)]
+        if unknown or len(set(self.averages)) < len(self.averages):
+            raise UserError(
+                f"averages must be different ones of sma, swa, swad; received {self.averages}"
+            )
+        if SMA not in self.averages:
+            raise UserError("averages must have sma among them, which the headline rests on")
         if self.quantize_step >= self.steps:
             raise UserError(
                 f"quantize_step ({self.quantize_step}) must be below steps ({self.steps}), or "

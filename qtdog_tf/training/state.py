@@ -18,8 +18,9 @@ State = dict[str, np.ndarray]
 def state_variables(model: keras.Model) -> dict[str, Any]:
     """Every variable that decides how training goes on, by name.
 
-    The model's variables, those of the optimizer (count, averages), and the slots of both inner
-    optimizers, which Keras does not list with the outer one.
+    The model's variables, those of the optimizer (count, averages), the slots of both inner
+    optimizers, which Keras does not list with the outer one, and the state of the model's
+    algorithm, if it has one.
 
     Args:
         model: compiled with a `QuantizationOptimizer`, which must be built.
@@ -33,6 +34,8 @@ def state_variables(model: keras.Model) -> dict[str, Any]:
     }
     if model.optimizer is not optimizer:
         groups["loss_scale"] = model.optimizer.variables
+    if hasattr(model, "algorithm"):
+        groups["algorithm"] = model.algorithm.variables
     return {f"{g}/{i:04d}": v for g, variables in groups.items() for i, v in enumerate(variables)}
 
 
@@ -44,6 +47,11 @@ def unwrap_optimizer(model: keras.Model) -> QuantizationOptimizer:
     if not isinstance(optimizer, QuantizationOptimizer):
         raise ValueError("the model must be compiled with a QuantizationOptimizer")
     return optimizer
+
+
+def metric_variables(model: keras.Model) -> list[Any]:
+    """The running sums of the metrics, of which a logged mean over steps is made."""
+    return [variable for metric in model.metrics for variable in metric.variables]
 
 
 def capture_state(model: keras.Model) -> State:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from qtdog_tf.records import IN, OUT, RAW, SMA, Evaluation
+from qtdog_tf.records import IN, OUT, RAW, SMA, SWA, SWAD, Evaluation
 from qtdog_tf.training.selection import ORACLE, RULES, candidates, select
+
+_ORDER = (SMA, RAW, SWA, SWAD)
 
 
 def summarize(evaluations: Sequence[Evaluation], from_step: int = 0) -> dict[str, Any]:
-    """What each rule selects, for the weights as trained and their moving average.
+    """What each rule selects, for the weights as trained and their averages.
 
     Args:
         evaluations: of the whole run.
@@ -22,7 +24,8 @@ def summarize(evaluations: Sequence[Evaluation], from_step: int = 0) -> dict[str
         on all images. At the last step also "source_train_accuracy".
     """
     rows = {}
-    for weights in (SMA, RAW):
+    kinds = dict.fromkeys(e.weights for e in evaluations if e.step >= from_step)
+    for weights in sorted(kinds, key=_ORDER.index):
         choices = candidates(evaluations, weights, from_step)
         for rule in RULES:
             if rule == ORACLE and not choices[-1].target:

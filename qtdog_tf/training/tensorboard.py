@@ -1,5 +1,6 @@
 """Evaluations as scalars for TensorBoard."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import keras
@@ -21,7 +22,14 @@ class TensorBoardLog:
         self.folder = Path(folder)
         self._writer: tf.summary.SummaryWriter | None = None
 
-    def __call__(self, evaluation: Evaluation, model: keras.Model) -> None:
+    def rewrite(self, evaluations: Iterable[Evaluation]) -> None:
+        """Replaces what is there, so that a run which goes on has no point twice or too many."""
+        for path in self.folder.glob("events.out.tfevents.*"):
+            path.unlink()
+        for evaluation in evaluations:
+            self(evaluation)
+
+    def __call__(self, evaluation: Evaluation, model: keras.Model | None = None) -> None:
         """Writes one evaluation."""
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self.folder))

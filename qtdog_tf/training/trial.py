@@ -4,6 +4,7 @@ Variants fork from one full state at step K, so each equals, bit for bit, the ru
 trained alone from step 0. That halves the cost of a comparison, and makes it a paired one.
 """
 
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,24 +12,33 @@ from typing import Any
 
 import keras
 
+from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data import CachePlan, plan_cache, split_domains, split_fingerprint
 from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.data.pipeline import DEFAULT_EVALUATION_CACHE_BYTES as EVALUATION_CACHE
+from qtdog_tf.environment import numeric_environment
 from qtdog_tf.errors import UserError
-from qtdog_tf.files import read_json, write_json, write_text
-from qtdog_tf.records import IN, OUT, RAW, SMA
+from qtdog_tf.files import read_json, remove_unfinished, write_json
+from qtdog_tf.locks import hold
+from qtdog_tf.records import IN, OUT, RAW
 from qtdog_tf.runs import claim_folder
-from qtdog_tf.training.callbacks import LossLog, Progress, StartQuantization
-from qtdog_tf.training.evaluation import DomainEvaluation, Part
+from qtdog_tf.training.bad_images import without_images
+from qtdog_tf.training.batches import MEBIBYTE, Batches
+from qtdog_tf.training.callbacks import Progress, StartQuantization
+from qtdog_tf.training.evaluation import Part
 from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
+from qtdog_tf.training.interruption import Interruption
+from qtdog_tf.training.memory import check_memory, predict_memory
 from qtdog_tf.training.model import ModelPool, derive_seed
 from qtdog_tf.training.parts import evaluation_parts
-from qtdog_tf.training.phase import MEBIBYTE, Batches, Checkpoint, PhaseFolder
+from qtdog_tf.training.phase import PhaseFolder, PhaseState, copy_logs
+from qtdog_tf.training.phase_run import SKIPPED, PhaseRun
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles
+from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.settings import TrainSettings
-from qtdog_tf.training.state import State, restore_state, unwrap_optimizer
-from qtdog_tf.training.tensorboard import TensorBoardLog
+from qtdog_tf.training.state import restore_state, unwrap_optimizer
 from qtdog_tf.training.variants import Variant
 
 
@@ -52,9 +62,8 @@ class Trial:
         trial_seed: chooses the split.
         output: folder of all runs; the trial has its own in there.
         progress: shows how far the work is.
-
-    Raises:
-        UserError: if the folder belongs to other data or other settings.
+        run_settings: how the runs are carried out.
+        algorithm: the training method. Default ERM.
     """
 
     def __init__(
@@ -65,8 +74,11 @@ class Trial:
         trial_seed: int,
         output: Path,
         progress: PhaseProgress,
+        run_settings: RunSettings | None = None,
+        algorithm: AlgorithmSettings | None = None,
     ) -> None:
         self.settings = settings
+        self.run_settings = run_settings or RunSettings()
         self.domain_set = domain_set
         self.roles = roles
         self.trial_seed = trial_seed
@@ -76,9 +88,13 @@ class Trial:
             domain_set, trial_seed, settings.holdout, settings.split_by or None
         )
         self.seed = derive_seed(settings.seed, trial_seed, roles.sources, roles.targets)
-        claim_folder(self.folder, "data.json", self._data_identity())
-        self._parts: list[Part] | None = None
-        self._models = ModelPool(settings, len(domain_set.classes), self.seed)
+        self._parts: dict[frozenset[str], list[Part]] = {}
+        self.algorithm = algorithm or AlgorithmSettings()
+        self._models = ModelPool(
+            settings, len(domain_set.classes), self.seed, self.algorithm, len(roles.sources)
+        )
+        self._interruption = Interruption()
+        self._memory_checked = False
 
     def _data_identity(self) -> dict[str, Any]:
         images = {
@@ -95,22 +111,40 @@ class Trial:
         }
 
     def run(self, variants: Sequence[Variant]) -> list[dict[str, Any]]:
-        """Trains what is not finished yet; returns the summary of every variant, in order."""
-        missing = [variant for variant in variants if not is_finished(self.folder, variant)]
-        if missing:
-            self._float_phase(missing)
-        for variant in missing:
-            self._run_variant(variant)
+        """Trains what is not finished yet; returns the summary of every variant, in order.
+
+        Raises:
+            Interrupted: by SIGTERM or Ctrl-C; the state is saved.
+            UserError: if the folder belongs to other data or settings or is in use, or training
+                cannot go on.
+        """
+        with hold(self.folder), self._interruption.listening():
+            claim_folder(self.folder, "data.json", self._data_identity())
+            remove_unfinished(self.folder)
+            missing = [variant for variant in variants if not is_finished(self.folder, variant)]
+            if missing:
+                self._float_phase(missing)
+            for variant in missing:
+                self._interruption.check()
+                self._run_variant(variant)
+            for variant in variants:
+                self._phase_folder(variant.name).checkpoints.clear()
         return [read_json(self.folder / variant.name / SUMMARY) for variant in variants]
 
-    @property
-    def parts(self) -> list[Part]:
-        """What every evaluation looks at."""
-        if self._parts is None:
-            self._parts = evaluation_parts(
-                self.domain_set, self.splits, self.roles, self.settings.image_size
+    def parts(self, skipped: frozenset[str] = frozenset()) -> list[Part]:
+        """What every evaluation looks at.
+
+        Args:
+            skipped: paths of training images that others of their domain stand in for.
+        """
+        if skipped not in self._parts:
+            splits = without_images(self.domain_set, self.splits, skipped)
+            # Only what a source was trained on; a figure on fewer target images would be another.
+            splits.update({name: self.splits[name] for name in self.roles.targets})
+            self._parts[skipped] = evaluation_parts(
+                self.domain_set, splits, self.roles, self.settings.image_size
             )
-        return self._parts
+        return self._parts[skipped]
 
     @property
     def cache_plan(self) -> CachePlan:
@@ -118,12 +152,10 @@ class Trial:
         limit = self.settings.cache_mb * MEBIBYTE
         return plan_cache(self.domain_set, self.splits, self.roles.sources, limit)
 
-    def batches(self, start: int, stop: int, member: int = 0) -> Any:
-        """The training batches of steps `start` to `stop` - 1.
+    def batches(self, member: int = 0) -> Batches:
+        """The training batches.
 
         Args:
-            start: the first step.
-            stop: the step after the last.
             member: another one than 0 draws other images and augmentations, see `Variant`.
         """
         return Batches(
@@ -134,99 +166,131 @@ class Trial:
             self.settings.images_per_domain,
             derive_seed(self.seed, "member", member) if member else self.seed,
             self.settings.cache_mb,
-        ).between(start, stop)
+        )
+
+    def _phase_folder(self, name: str) -> PhaseFolder:
+        return PhaseFolder(
+            self.folder / name,
+            numeric_environment(),
+            self.run_settings.keep_checkpoints,
+            self.run_settings.resume_elsewhere,
+            lambda sentence: print(f"warning: {sentence}", file=sys.stderr),
+        )
+
+    def _keepers(self, from_step: int = 0) -> list[KeepSelected]:
+        return [KeepSelected(kind, from_step) for kind in (RAW, *self.settings.averages)]
 
     def _float_phase(self, variants: Sequence[Variant]) -> None:
         """Trains to step K, unless its checkpoint says that this is done."""
-        folder = PhaseFolder(self.folder / "float")
-        keepers = [KeepSelected(RAW), KeepSelected(SMA)]
-        start, state = folder.load(keepers) or (0, None)
-        if state is not None and start == self.settings.quantize_step:
+        folder = self._phase_folder("float")
+        keepers = self._keepers()
+        saved = folder.load()
+        if saved is not None and saved.step == self.settings.quantize_step and not saved.pending:
+            self.progress.skip(saved.step)
             return
         # With the bits of a variant, which then goes on with the same model.
         model = self._models.get(next((v.bits for v in variants if v.quantized), None))
-        if state is not None:
-            restore_state(model, state)
-        else:
-            folder.cut_logs(0)
-        self._fit(model, folder, "float phase", start, self.settings.quantize_step, keepers)
-        folder.save(model, keepers)
+        if saved is not None:
+            _resume(model, saved, keepers)
+        folder.cut_logs(saved.step if saved else 0)
+        self._train(model, folder, keepers, self.settings.quantize_step, saved)
 
     def _run_variant(self, variant: Variant) -> None:
         settings = self.settings
-        folder = PhaseFolder(self.folder / variant.name)
+        folder = self._phase_folder(variant.name)
         from_step = 0 if variant.is_erm or settings.select_from_float else settings.quantize_step
-        keepers = [KeepSelected(RAW, from_step), KeepSelected(SMA, from_step)]
+        keepers = self._keepers(from_step)
         bits = variant.bits if variant.quantized else None
-        loaded = folder.load(keepers)
-        if loaded:
-            start, state = loaded
+        saved = folder.load()
+        switch: StartQuantization | None = None
+        moves: tuple[str, ...] = ()
+        if saved:
             model = self._models.get(bits, variant.mode)
-            switch = None
+            _resume(model, saved, keepers)
+            folder.cut_logs(saved.step)
         else:
-            start, state = self._fork(folder, keepers if from_step == 0 else [])
+            shared = self._fork(folder)
             model = self._models.get(bits)
-            switch = StartQuantization(settings.quantize_step, variant.mode)
-        restore_state(model, state)
-        member = variant.member
-        self._fit(model, folder, variant.name, start, settings.steps, keepers, switch, member)
-        save_models(model, keepers, folder.path)
+            _resume(model, shared, keepers if from_step == 0 else [])
+            if not variant.is_erm:
+                for average in unwrap_optimizer(model).averages:
+                    average.restart(settings.quantize_step)
+            switch, moves = StartQuantization(settings.quantize_step, variant.mode), shared.moves
+        phase = self._train(
+            model, folder, keepers, settings.steps, saved, switch, variant.member, moves
+        )
+        save_models(model, keepers, phase.averages, folder.path)
         names = ("data", "holdout", "split_by", "backbone", "image_size")
         identity = {name: getattr(settings, name) for name in names}
+        identity["algorithm"] = self.algorithm.algorithm
         identity.update(self._data_identity())
-        write_summary(model, variant, identity, folder.results.read(), folder.path, from_step)
-        folder.checkpoint.unlink(missing_ok=True)
+        write_summary(
+            model, variant, identity, folder.results.read(), folder.path, from_step, phase.marks
+        )
+        folder.checkpoints.clear()
 
-    def _fork(self, folder: PhaseFolder, keepers: Sequence[KeepSelected]) -> tuple[int, State]:
+    def _check_memory(self, model: keras.Model) -> None:
+        """Once: phases that come later take as much, and files may have gone by then."""
+        if self._memory_checked or not self.run_settings.check_memory:
+            return
+        self._memory_checked = True
+        cached = self.cache_plan.needed_bytes if self.cache_plan.fits else 0
+        pixels = 3 * self.settings.image_size**2
+        cached += sum(min(len(part.labels) * pixels, EVALUATION_CACHE) for part in self.parts())
+        check_memory(predict_memory(model, self.settings, len(self.roles.sources), cached))
+
+    def _fork(self, folder: PhaseFolder) -> PhaseState:
         """Copies the logs of the float phase into a variant's folder; returns its full state."""
-        shared = PhaseFolder(self.folder / "float")
-        loaded = shared.load(keepers)
-        if loaded is None:
-            raise UserError(f"{shared.checkpoint} is gone: run the same command again")
-        folder.results.rewrite(shared.results.read())
-        if shared.losses.exists():
-            write_text(folder.losses, shared.losses.read_text(encoding="utf-8"))
-        return loaded
+        shared = self._phase_folder("float")
+        saved = shared.load()
+        if saved is None or saved.step != self.settings.quantize_step:
+            raise UserError(f"the checkpoint in {shared.path} is gone: run the same command again")
+        copy_logs(shared, folder, saved.step)
+        if (shared.path / SKIPPED).exists():
+            write_json(folder.path / SKIPPED, read_json(shared.path / SKIPPED))
+        return saved
 
-    def _fit(
+    def _train(
         self,
         model: keras.Model,
         folder: PhaseFolder,
-        name: str,
-        start: int,
-        stop: int,
         keepers: Sequence[KeepSelected],
+        stop: int,
+        saved: PhaseState | None,
         switch: StartQuantization | None = None,
         member: int = 0,
-    ) -> None:
-        if start >= stop:
-            return
-        folder.path.mkdir(parents=True, exist_ok=True)
-        evaluation = DomainEvaluation(
+        moves: Sequence[str] = (),
+    ) -> PhaseRun:
+        phase = PhaseRun(
+            model,
+            folder,
+            self.batches(member),
             self.parts,
-            every=self.settings.eval_every,
-            last_step=self.settings.steps - 1,
-            listeners=[
-                lambda record, _: folder.results.append(record),
-                TensorBoardLog(folder.path / "tensorboard"),
-                *keepers,
-            ],
-            average=unwrap_optimizer(model).averages[0],
+            self.settings,
+            self.run_settings,
+            keepers,
+            self._interruption,
+            saved,
+            moves,
         )
+        self._check_memory(model)
+        start, name = phase.step, folder.path.name
+        switch_step = self.settings.quantize_step
+        self.progress.skip(start - (0 if switch_step == stop else switch_step))
+        began = time.monotonic()
         with self.progress.phase(f"{self.folder.name} {name}", start, stop) as bar:
-            callbacks = [
-                *([switch] if switch else []),
-                LossLog(folder.losses),
-                evaluation,
-                Checkpoint(folder, evaluation, keepers),
-                Progress(bar),
-            ]
-            began = time.time()
-            batches = self.batches(start, stop, member)
-            model.fit(batches, verbose=0, shuffle=False, callbacks=callbacks)
-            self._log_time(name, stop - start, time.time() - began)
+            phase.run(stop, [*([switch] if switch else []), Progress(bar)])
+        self._log_time(name, stop - start, time.monotonic() - began)
+        return phase
 
     def _log_time(self, name: str, steps: int, seconds: float) -> None:
         path = self.folder / "times.json"
         times = read_json(path) if path.exists() else []
         write_json(path, [*times, {"phase": name, "steps": steps, "seconds": round(seconds, 1)}])
+
+
+def _resume(model: keras.Model, saved: PhaseState, keepers: Sequence[KeepSelected]) -> None:
+    """Puts the full state of a phase back."""
+    restore_state(model, saved.state)
+    saved.restore_averages(unwrap_optimizer(model).averages)
+    saved.fill(keepers)

@@ -1,0 +1,52 @@
+"""One process at a time in a folder.
+
+The lock is the system's (flock), so it ends with its process, however that ends.
+"""
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+from qtdog_tf.errors import UserError
+
+_BUSY = (errno.EWOULDBLOCK, errno.EACCES)
+
+
+@contextlib.contextmanager
+def hold(folder: Path) -> Iterator[None]:
+    """Within this context no other process of this kind works in `folder`.
+
+    The lock is a file beside the folder, `.<name>.lock`, which stays there.
+
+    Args:
+        folder: it need not exist, its parent is made.
+
+    Raises:
+        UserError: if another process holds it, naming the process; or if the file system has no
+            locks.
+    """
+    path = folder.parent / f".{folder.name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in _BUSY:
+                raise UserError(
+                    f"{path} cannot be locked ({os.strerror(error.errno or 0)}), so that two "
+                    "processes might write to one run: choose an output folder on another disk"
+                ) from error
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            raise UserError(
+                f"{folder} is being trained by {holder}: wait for it, or choose another output "
+                "folder"
+            ) from error
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield

@@ -1,0 +1,41 @@
+"""How a run is carried out: nothing here decides its outcome, unless something fails."""
+
+import dataclasses
+
+from qtdog_tf.settings import Settings, setting
+
+STOP, SKIP = "stop", "skip"
+
+
+@dataclasses.dataclass(frozen=True)
+class RunSettings(Settings):
+    """Settings of how training is carried out; each is a flag of `tools/train.py`.
+
+    Raises:
+        UserError: for a value that is not allowed, naming the setting.
+    """
+
+    checkpoint_every: int = setting(
+        0,
+        "Save the full state every n steps, beside after each evaluation; 0: after these only. "
+        "SIGTERM and Ctrl-C save at once in any case.",
+        at_least=0,
+    )
+    keep_checkpoints: int = setting(
+        2, "Checkpoints kept; the one before steps in for a damaged one.", at_least=1
+    )
+    on_bad_image: str = setting(
+        STOP,
+        "When a training image cannot be read any more in the middle of training: stop, or skip "
+        "it: another image of its domain takes its place, and skipped.json and the summary count "
+        "it. Images of evaluations always stop.",
+        choices=(STOP, SKIP),
+    )
+    resume_elsewhere: bool = setting(
+        False,
+        "Go on from a checkpoint of another processor, other versions or another number of "
+        "threads: the bits are then not those of an uninterrupted run, and the summary says so.",
+    )
+    check_memory: bool = setting(
+        True, "Refuse to start if the memory that training takes is not there."
+    )
