@@ -1,11 +1,13 @@
 """Files that are whole or not there: written under a temporary name, synced, then renamed."""
 
 import contextlib
+import errno
 import io
 import json
 import os
 import struct
 import tempfile
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -23,12 +25,16 @@ _DAMAGE = (
     zipfile.BadZipFile,
     zlib.error,
     struct.error,
-    KeyError,
-    ValueError,
+    tokenize.TokenError,
+    ArithmeticError,
+    AttributeError,
     EOFError,
-    OverflowError,
+    LookupError,
     MemoryError,
     RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
 )
 
 
@@ -103,8 +109,8 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is damaged (not JSON: {error}): remove it") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is damaged (not JSON: {in_one_line(error)}): remove it") from error
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
@@ -153,4 +159,14 @@ def _damage_is_named(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise UserError(f"{path} is truncated or damaged ({error})") from error
+        raise UserError(f"{path} is truncated or damaged ({in_one_line(error)})") from error
+    except OSError as error:
+        # A wrong offset in the file makes zipfile seek to a place that there cannot be.
+        if error.errno != errno.EINVAL:
+            raise
+        raise UserError(f"{path} is truncated or damaged (a wrong offset)") from error
+
+
+def in_one_line(error: Exception) -> str:
+    """What an error says, without the line breaks and zeros that a damaged file put into it."""
+    return "".join(c if c.isprintable() else "?" for c in str(error))[:200]

@@ -33,7 +33,7 @@ from pathlib import Path
 from typing import Any
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.files import is_unfinished, read_json, write_json, write_text
+from qtdog_tf.files import in_one_line, is_unfinished, read_json, write_json, write_text
 from qtdog_tf.records import Evaluation
 from qtdog_tf.settings import difference
 
@@ -150,11 +150,13 @@ class ResultsLog:
         if not self.path.exists():
             return []
         evaluations = []
-        for number, line in enumerate(self.path.read_text(encoding="utf-8").splitlines(), 1):
+        for number, line in enumerate(self.path.read_bytes().splitlines(), 1):
             try:
                 evaluations.append(Evaluation.from_dict(json.loads(line)))
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                raise UserError(f"{self.path}, line {number} is damaged: {error}") from error
+            except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
+                raise UserError(
+                    f"{self.path}, line {number} is damaged: {in_one_line(error)}"
+                ) from error
         return evaluations
 
     def rewrite(self, evaluations: list[Evaluation]) -> None:

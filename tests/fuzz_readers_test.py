@@ -16,19 +16,7 @@ EXECUTIONS, COSTLY_EXECUTIONS = 300, 25
 SEED = 20_000
 
 
-# What `qtdog_tf/files.py` and `qtdog_tf/runs.py` let through, which another change is to put right.
-OPEN = ("npz", "results_jsonl")
-
-
-@pytest.mark.parametrize(
-    "name",
-    [
-        pytest.param(name, marks=pytest.mark.xfail(strict=False, reason="see OPEN"))
-        if name in OPEN
-        else name
-        for name in READERS
-    ],
-)
+@pytest.mark.parametrize("name", READERS)
 def test_damaged_files_are_opened_or_refused(name: str, tmp_path: Path) -> None:
     reader = READERS[name]
     path = tmp_path / reader.file
