@@ -12,6 +12,7 @@ them, and changes nothing else for the caller: neither the environment nor what 
 
 from importlib import metadata
 
+from qtdog_tf.algorithms import AlgorithmModel, AlgorithmSettings, build_algorithm
 from qtdog_tf.averaging import SimpleMovingAverage
 from qtdog_tf.ensemble import EnsembleAverage, build_ensemble
 from qtdog_tf.errors import UserError
@@ -42,6 +43,8 @@ except metadata.PackageNotFoundError:  # run from a checkout that is not install
 __all__ = [
     "BACKBONES",
     "Adam",
+    "AlgorithmModel",
+    "AlgorithmSettings",
     "EnsembleAverage",
     "LSQWeightQuantizer",
     "QuantizationOptimizer",
@@ -51,6 +54,7 @@ __all__ = [
     "UserError",
     "WeightQuantizeConfig",
     "__version__",
+    "build_algorithm",
     "build_backbone",
     "build_classifier",
     "build_ensemble",

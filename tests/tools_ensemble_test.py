@@ -107,7 +107,7 @@ def test_killed_command_loses_at_most_the_member_in_progress(
     process = subprocess.Popen(
         command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
     )
-    second = output / "line-trial1" / "float" / "checkpoint.npz"
+    second = output / "line-trial1" / "float" / "checkpoints"
     deadline = time.monotonic() + 240
     while not second.exists() and process.poll() is None and time.monotonic() < deadline:
         time.sleep(0.02)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from qtdog_tf.locks import hold
 from tests.programs import REPOSITORY, assert_refused, run_program
 from tests.refusals import refusals_of
 from tests.small_data import TINY_RUN, make_small_data
@@ -64,7 +65,7 @@ def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
 
 def test_sigterm_saves_at_once_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     plan = {**TINY_RUN, "steps": 400, "quantize_step": 4, "data": data, "target_domains": "line"}
-    plan["eval_every"] = 100
+    plan["eval_every"] = 200
     straight = run_program("train", output=tmp_path / "straight", **plan)
     assert straight.returncode == 0, straight.stderr
 
@@ -76,22 +77,28 @@ def test_sigterm_saves_at_once_and_the_same_command_goes_on(data: Path, tmp_path
         deadline = time.monotonic() + 120
         while not checkpoints.exists() and process.poll() is None and time.monotonic() < deadline:
             time.sleep(0.02)
-        second = run_program("train", output=output, **plan)
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate()
     assert process.returncode == 128 + signal.SIGTERM, errors
     assert "the state is saved: the same command goes on from here" in errors
     assert "Traceback" not in errors and checkpoints.exists()
-    assert_refused(second, f"line-trial0 is being trained by process {process.pid} on ")
 
     resumed = run_program("train", output=output, **plan)
     assert resumed.returncode == 0 and resumed.stdout == straight.stdout, resumed.stderr
     assert run_digests(output) == run_digests(tmp_path / "straight")
 
 
+def test_a_second_process_on_a_run_is_refused(
+    refusal: Callable[..., str], data: Path, tmp_path: Path
+) -> None:
+    with hold(tmp_path / "line-trial0"):
+        sentence = refusal(data=data, target_domains="line", output=tmp_path)
+    assert f"line-trial0 is being trained by process {os.getpid()} on " in sentence
+
+
 def test_unknown_flag_ends_without_traceback() -> None:
     done = run_program("train", output="runs", quantise_step=5)
-    assert done.returncode == 1
+    assert done.returncode == 2
     assert "Unknown command line flag 'quantise_step'" in done.stderr
     assert "quantize_step" in done.stderr and "Traceback" not in done.stderr
 

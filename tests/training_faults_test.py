@@ -172,3 +172,11 @@ def test_a_training_image_that_cannot_be_read_any_more(
     (skipped,) = read_json(tmp_path / "skip" / "line-trial0" / "qtdog5" / "skipped.json")
     assert skipped["path"] == str(victim)
     assert skipped["step"] == (6 if damage == "gone" else 13)
+
+
+def test_an_image_that_an_evaluation_needs_always_stops(tmp_path: Path) -> None:
+    domain_set = open_domains(str(make_small_data(tmp_path / "data")))
+    victim = Path(domain_set.domain("line").paths[3])
+    victim.write_bytes(victim.read_bytes()[:50])
+    with pytest.raises(UserError, match=f"{victim} is truncated.*evaluations need it"):
+        train(domain_set, tmp_path / "runs", on_bad_image="skip")

@@ -12,8 +12,8 @@ from qtdog_tf.records import Evaluation
 from qtdog_tf.training.bad_images import SkippedImages, unreadable
 from qtdog_tf.training.batches import Batches
 from qtdog_tf.training.callbacks import LossLog
-from qtdog_tf.training.divergence import first_bad_layer, is_divergence
 from qtdog_tf.training.evaluation import DomainEvaluation, Part
+from qtdog_tf.training.failures import bad_training_images, some
 from qtdog_tf.training.interruption import Interrupted, Interruption
 from qtdog_tf.training.phase import PhaseFolder, PhaseState
 from qtdog_tf.training.run_settings import SKIP, RunSettings
@@ -130,9 +130,20 @@ class PhaseRun(keras.callbacks.Callback):
             self.model.fit(batches, verbose=0, shuffle=False, callbacks=everything)
         except tf.errors.OpError as error:
             self._metrics = [variable.numpy() for variable in metric_variables(self.model)]
-            if is_divergence(error):
-                self._report_divergence(error)
-            self._skip_or_stop(error)
+            problems = bad_training_images(
+                error,
+                self.model,
+                self.batches,
+                self.skipped.paths,
+                self.settings,
+                self.folder.checkpoints,
+            )
+            if self.run_settings.on_bad_image != SKIP:
+                raise UserError(
+                    f"image {some(problems)}: it was needed at step {self.step}; mend it and the "
+                    "same command goes on, or add --on_bad_image=skip"
+                ) from error
+            self._skip(problems)
 
     def _prepare(self, stop: int) -> tf.data.Dataset:
         """The batches of the steps that remain; files that have gone since are looked for."""
@@ -177,41 +188,11 @@ class PhaseRun(keras.callbacks.Callback):
         for record in records:
             self._tensorboard(record)
 
-    def _report_divergence(self, error: Exception) -> None:
-        (inputs, _), *_ = self.batches.between(self.step, self.step + 1, self.skipped.paths)
-        where = first_bad_layer(self.model, inputs["image"])
-        saved = self.folder.checkpoints.steps()
-        kept = f"the checkpoint of step {saved[-1]} is kept" if saved else "nothing was saved yet"
-        raise UserError(
-            f"the loss of step {self.step} is not finite"
-            + (f", first {where}" if where else ", though every layer's output is")
-            + f"; {kept} in {self.folder.checkpoints.folder}: choose another output folder and a "
-            f"lower learning rate than {self.settings.learning_rate:g}"
-        ) from error
-
-    def _skip_or_stop(self, error: tf.errors.OpError) -> None:
-        """Looks for the images that could not be read; what else went wrong is raised again."""
-        steps = range(self.step, self.step + self.settings.steps_per_execution)
-        needed = [p for step in steps for p in self.batches.paths(step, self.skipped.paths)]
-        problems = unreadable(needed)
-        if not problems:
-            raise error
-        if self.run_settings.on_bad_image != SKIP:
-            raise UserError(
-                f"image {_some(problems)}: it was needed at step {self.step}; mend it and the same "
-                "command goes on, or add --on_bad_image=skip"
-            ) from error
-        self._skip(problems)
-
     def _skip(self, problems: dict[str, str]) -> None:
         self.skipped.add(self.step, problems)
         self.evaluation.parts = list(self._parts(self.skipped.paths))
         print(
-            f"warning: skipped from step {self.step} on: {_some(problems)}; listed in "
+            f"warning: skipped from step {self.step} on: {some(problems)}; listed in "
             f"{self.skipped.path}",
             file=sys.stderr,
         )
-
-
-def _some(problems: dict[str, str]) -> str:
-    return "; ".join(f"{path} {problem}" for path, problem in list(problems.items())[:3])
