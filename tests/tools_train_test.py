@@ -88,11 +88,12 @@ def test_sigterm_saves_at_once_and_the_same_command_goes_on(data: Path, tmp_path
     assert run_digests(output) == run_digests(tmp_path / "straight")
 
 
-def test_a_second_process_on_a_run_is_refused(
-    refusal: Callable[..., str], data: Path, tmp_path: Path
-) -> None:
-    with hold(tmp_path / "line-trial0"):
-        sentence = refusal(data=data, target_domains="line", output=tmp_path)
+def test_a_second_process_on_a_run_is_refused(refusal: Callable[..., str], tmp_path: Path) -> None:
+    # The first gets as far as the folder of the trial.
+    values = {"target_domains": "line", "weights": "imagenet"}
+    assert "has no pretrained weights" in refusal(**values)
+    with hold(tmp_path / "runs" / "line-trial0"):
+        sentence = refusal(**values)
     assert f"line-trial0 is being trained by process {os.getpid()} on " in sentence
 
 

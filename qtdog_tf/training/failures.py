@@ -1,7 +1,7 @@
 """Why a step of training failed, in one sentence.
 
-Keras and TensorFlow report where in a graph an operator failed; what the user needs to know is which
-image, which layer, or that memory ran out. Start from `bad_training_images`.
+Keras and TensorFlow report where in a graph an operator failed; what the user needs to know is
+which image, which layer, or that memory ran out. Start from `bad_training_images`.
 """
 
 from typing import NoReturn
