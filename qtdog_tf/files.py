@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from qtdog_tf.errors import UserError
+from qtdog_tf.errors import UserError, one_line
 
 _METADATA = "metadata.json"
 _UNFINISHED = ".writing-"
@@ -110,7 +110,7 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path} is damaged (not JSON: {in_one_line(error)}): remove it") from error
+        raise UserError(f"{path} is damaged (not JSON: {one_line(error)}): remove it") from error
 
 
 def write_arrays(path: Path, arrays: dict[str, np.ndarray], metadata: dict[str, Any]) -> None:
@@ -159,14 +159,9 @@ def _damage_is_named(path: Path) -> Iterator[None]:
     try:
         yield
     except _DAMAGE as error:
-        raise UserError(f"{path} is truncated or damaged ({in_one_line(error)})") from error
+        raise UserError(f"{path} is truncated or damaged ({one_line(error)})") from error
     except OSError as error:
         # A wrong offset in the file makes zipfile seek to a place that there cannot be.
         if error.errno != errno.EINVAL:
             raise
         raise UserError(f"{path} is truncated or damaged (a wrong offset)") from error
-
-
-def in_one_line(error: Exception) -> str:
-    """What an error says, without the line breaks and zeros that a damaged file put into it."""
-    return "".join(c if c.isprintable() else "?" for c in str(error))[:200]

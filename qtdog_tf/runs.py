@@ -32,8 +32,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from qtdog_tf.errors import UserError
-from qtdog_tf.files import in_one_line, is_unfinished, read_json, write_json, write_text
+from qtdog_tf.errors import UserError, one_line
+from qtdog_tf.files import is_unfinished, read_json, write_json, write_text
 from qtdog_tf.records import Evaluation
 from qtdog_tf.settings import difference
 
@@ -155,7 +155,7 @@ class ResultsLog:
                 evaluations.append(Evaluation.from_dict(json.loads(line)))
             except (LookupError, ValueError, TypeError, AttributeError, RecursionError) as error:
                 raise UserError(
-                    f"{self.path}, line {number} is damaged: {in_one_line(error)}"
+                    f"{self.path}, line {number} is damaged: {one_line(error)}"
                 ) from error
         return evaluations
 

@@ -14,7 +14,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
 from qtdog_tf.environment import numeric_environment
@@ -27,13 +26,16 @@ from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.state import unwrap_optimizer
 from tools._main import refuse_arguments, run_tool
-from tools.benchmark_memory import parse_case
+from tools._training_cases import CLASSES, DOMAINS, parse_case, random_batches
 
 FLAGS = flags.FLAGS
+flags.DEFINE_list(
+    "cases", "efficientnet_lite0:64:16,resnet50:224:8", "Each a backbone:pixels:images of a domain."
+)
 flags.DEFINE_list("averages", "sma", "Averages that are kept: sma, swa, swad.")
 flags.DEFINE_integer("rounds", 5, "Rounds of steps and one checkpoint.", lower_bound=1)
 
-_DOMAINS, _CLASSES, _STEPS = 3, 11, 2
+_STEPS = 2
 
 
 def main(argv: list[str]) -> None:
@@ -73,9 +75,9 @@ def measure(
         images_per_domain=images,
         averages=averages,
     )
-    model = build_training_model(settings, _CLASSES, bits=7, seed=0, num_domains=_DOMAINS)
+    model = build_training_model(settings, CLASSES, bits=7, seed=0, num_domains=DOMAINS)
     start_quantization(model)
-    data = random_batches(pixels, _DOMAINS * images)
+    data = random_batches(pixels, images, _STEPS)
     model.fit(data, verbose=0, shuffle=False)
     kept = unwrap_optimizer(model).averages
     keepers = [KeepSelected(kind) for kind in (RAW, *averages)]
@@ -99,14 +101,6 @@ def measure(
         began = time.perf_counter()
         folder.load()
         return steps, saves, time.perf_counter() - began, size
-
-
-def random_batches(pixels: int, batch: int) -> tf.data.Dataset:
-    """The batches of a round, of random pixels and labels."""
-    random = np.random.default_rng(0)
-    pictures = random.integers(0, 256, (batch, pixels, pixels, 3), np.uint8)
-    labels = random.integers(0, _CLASSES, batch)
-    return tf.data.Dataset.from_tensors((pictures, labels)).repeat(_STEPS)
 
 
 def scripted_evaluation(step: int, weights: str) -> Evaluation:

@@ -11,17 +11,15 @@ import multiprocessing
 import resource
 
 import keras
-import numpy as np
-import tensorflow as tf
 from absl import flags
 
-from qtdog_tf.errors import UserError
 from qtdog_tf.quantization import start_quantization
 from qtdog_tf.tables import format_table
 from qtdog_tf.training.memory import MEBIBYTE, predict_memory
 from qtdog_tf.training.model import build_training_model
 from qtdog_tf.training.settings import TrainSettings
 from tools._main import refuse_arguments, run_tool
+from tools._training_cases import CLASSES, DOMAINS, parse_case, random_batches
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -30,8 +28,6 @@ flags.DEFINE_list(
     "Each a backbone:pixels:images of a domain.",
 )
 flags.DEFINE_integer("steps", 3, "Steps before and after quantization starts.", lower_bound=1)
-
-_DOMAINS, _CLASSES = 3, 11
 
 
 def main(argv: list[str]) -> None:
@@ -45,22 +41,10 @@ def main(argv: list[str]) -> None:
             predicted, peak = pool.apply(measure, (*case, FLAGS.steps))
         shown = [f"{predicted / MEBIBYTE:,.0f}", f"{peak / MEBIBYTE:,.0f}"]
         rows.append(
-            [case[0], str(case[1]), str(_DOMAINS * case[2]), *shown, f"{predicted / peak:.2f}"]
+            [case[0], str(case[1]), str(DOMAINS * case[2]), *shown, f"{predicted / peak:.2f}"]
         )
     header = ["backbone", "pixels", "images", "predicted MiB", "peak MiB", "predicted / peak"]
     print(format_table(header, rows))
-
-
-def parse_case(text: str) -> tuple[str, int, int]:
-    """Backbone, pixels and images of a domain.
-
-    Raises:
-        UserError: if it is not three parts, the last two whole numbers.
-    """
-    parts = text.split(":")
-    if len(parts) != 3 or not all(part.isdecimal() for part in parts[1:]):
-        raise UserError(f"a case is backbone:pixels:images, resnet50:224:8; received {text!r}")
-    return parts[0], int(parts[1]), int(parts[2])
 
 
 def measure(backbone: str, pixels: int, images: int, steps: int) -> tuple[int, int]:
@@ -69,14 +53,10 @@ def measure(backbone: str, pixels: int, images: int, steps: int) -> tuple[int, i
         backbone=backbone, weights="none", image_size=pixels, images_per_domain=images
     )
     model: keras.Model = build_training_model(
-        settings, _CLASSES, bits=7, seed=0, num_domains=_DOMAINS
+        settings, CLASSES, bits=7, seed=0, num_domains=DOMAINS
     )
-    need = predict_memory(model, settings, _DOMAINS, images=0)
-    random = np.random.default_rng(0)
-    batch = _DOMAINS * images
-    pictures = random.integers(0, 256, (batch, pixels, pixels, 3), np.uint8)
-    labels = random.integers(0, _CLASSES, batch)
-    data = tf.data.Dataset.from_tensors((pictures, labels)).repeat(steps)
+    need = predict_memory(model, settings, DOMAINS, images=0)
+    data = random_batches(pixels, images, steps)
     model.fit(data, verbose=0, shuffle=False)
     start_quantization(model)
     model.fit(data, verbose=0, shuffle=False)
