@@ -41,4 +41,4 @@ def test_the_second_process_is_refused_until_the_first_has_ended(tmp_path: Path)
 
 def test_other_folders_are_free(tmp_path: Path) -> None:
     with hold(tmp_path / "a"), hold(tmp_path / "b"):
-        pass
+        assert {path.name for path in tmp_path.iterdir()} == {".a.lock", ".b.lock"}

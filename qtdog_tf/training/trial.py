@@ -275,8 +275,9 @@ class Trial:
         )
         self._check_memory(model)
         start, name = phase.step, folder.path.name
-        switch_step = self.settings.quantize_step
-        self.progress.skip(start - (0 if switch_step == stop else switch_step))
+        # Of the phase, not of what is left of it.
+        first = 0 if stop == self.settings.quantize_step else self.settings.quantize_step
+        self.progress.skip(start - first)
         began = time.monotonic()
         with self.progress.phase(f"{self.folder.name} {name}", start, stop) as bar:
             phase.run(stop, [*([switch] if switch else []), Progress(bar)])
