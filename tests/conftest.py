@@ -7,6 +7,12 @@ import hypothesis
 # TensorFlow reports its CPU features on every start. Errors still get through.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+import tensorflow as tf  # noqa: E402  after the level that it reads
+
+# To optimize a graph takes longer than a test runs it. Programs in a process of their own, which
+# are tested as a person runs them, do optimize.
+tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
 # The same examples in every run, however busy the machine: a failure is never a matter of luck.
 hypothesis.settings.register_profile("qtdog_tf", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("qtdog_tf")

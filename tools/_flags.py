@@ -10,17 +10,22 @@ from qtdog_tf.settings import Settings
 T = TypeVar("T", bound=Settings)
 
 
-def define_flags(*classes: type[Settings]) -> None:
-    """Defines one flag for each field of the settings classes, with its default and help."""
+def define_flags(*classes: type[Settings], prefix: str = "") -> None:
+    """Defines one flag for each field of the settings classes, with its default and help.
+
+    Args:
+        *classes: the settings.
+        prefix: of the names of the flags.
+    """
     for cls in classes:
         for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-            _define(field)
+            _define(field, prefix + field.name)
 
 
-def _define(field: dataclasses.Field) -> None:
+def _define(field: dataclasses.Field, name: str) -> None:
     meta = field.metadata
     if meta["choices"] is not None:
-        flags.DEFINE_enum(field.name, field.default, list(meta["choices"]), meta["help"])
+        flags.DEFINE_enum(name, field.default, list(meta["choices"]), meta["help"])
         return
     define = {
         bool: flags.DEFINE_bool,
@@ -30,17 +35,21 @@ def _define(field: dataclasses.Field) -> None:
         tuple: flags.DEFINE_list,
     }[type(field.default)]
     default: Any = list(field.default) if isinstance(field.default, tuple) else field.default
-    define(field.name, default, meta["help"])
+    define(name, default, meta["help"])
 
 
-def settings_from_flags(cls: type[T]) -> T:
+def settings_from_flags(cls: type[T], prefix: str = "") -> T:
     """An instance of a settings class with the values of the flags.
+
+    Args:
+        cls: the settings.
+        prefix: of the names of the flags, as for `define_flags`.
 
     Raises:
         UserError: if a value is not allowed.
     """
     values: dict[str, Any] = {}
     for field in dataclasses.fields(cls):  # type: ignore[arg-type]
-        value = flags.FLAGS[field.name].value
+        value = flags.FLAGS[prefix + field.name].value
         values[field.name] = tuple(value) if isinstance(field.default, tuple) else value
     return cls(**values)

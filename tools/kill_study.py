@@ -34,7 +34,7 @@ from tools._main import refuse_arguments, run_tool
 from tools._run_digest import run_digests
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("kills", 100, "How many runs to kill.", lower_bound=1)
+flags.DEFINE_integer("kills", 110, "How many runs to kill.", lower_bound=1)
 flags.DEFINE_integer("kill_seed", 0, "Chooses the moments.")
 flags.DEFINE_string("report", "", "Write what happened to this JSON file.")
 
