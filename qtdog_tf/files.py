@@ -19,7 +19,8 @@ import numpy as np
 from qtdog_tf.errors import UserError, one_line
 
 _METADATA = "metadata.json"
-_UNFINISHED = ".writing-"
+# How the names of temporary files begin.
+UNFINISHED = ".writing-"
 # What zipfile and NumPy raise for files with wrong bytes in the middle.
 _DAMAGE = (
     zipfile.BadZipFile,
@@ -47,7 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     # The suffix stays last: Keras and NumPy choose formats by it.
-    handle, name = tempfile.mkstemp(prefix=_UNFINISHED, suffix=path.suffix, dir=path.parent)
+    handle, name = tempfile.mkstemp(prefix=UNFINISHED, suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -72,12 +73,12 @@ def _sync_folder(folder: Path) -> None:
 
 def is_unfinished(path: Path) -> bool:
     """Whether a file is what `replacing` leaves if its process is killed."""
-    return path.name.startswith(_UNFINISHED)
+    return path.name.startswith(UNFINISHED)
 
 
 def remove_unfinished(folder: Path) -> None:
     """Removes what killed processes have left anywhere in a folder that nobody writes to now."""
-    for path in Path(folder).rglob(f"{_UNFINISHED}*"):
+    for path in Path(folder).rglob(f"{UNFINISHED}*"):
         path.unlink(missing_ok=True)
 
 
@@ -96,9 +97,9 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Writes plain values as indented JSON in one go."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True) + "\n")
+def write_json(path: Path, value: Any, indent: int | None = 2) -> None:
+    """Writes plain values as JSON in one go, on one line if `indent` is None."""
+    write_text(path, json.dumps(value, indent=indent, sort_keys=True) + "\n")
 
 
 def read_json(path: Path) -> Any:

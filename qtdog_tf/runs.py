@@ -8,6 +8,7 @@
     <output>/<targets>-trial<k>/<variant>/       one run:
         run.json         what it is, and what a later program needs to use its models
         results.jsonl    one line an evaluation, see `Evaluation`
+        scalars.jsonl    norm of the weights, codes in use, noise, calibration; see `Scalars`
         loss.csv         loss and accuracy on the training batches
         checkpoints/     full states, while the run is unfinished, see `training/checkpoints.py`
         skipped.json     training images that could not be read and were skipped, if any

@@ -7,7 +7,7 @@ import hypothesis
 # TensorFlow reports its CPU features on every start. Errors still get through.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-import tensorflow as tf  # noqa: E402  after the level that it reads
+import tensorflow as tf
 
 # To optimize a graph takes longer than a test runs it. Programs in a process of their own, which
 # are tested as a person runs them, do optimize.

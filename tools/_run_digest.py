@@ -8,7 +8,14 @@ from pathlib import Path
 import h5py
 
 # Bytes that must repeat; times are kept apart from them, in times.json.
-_LOGS = ("results.jsonl", "loss.csv", "run.json", "summary.json", "layers.txt")
+_LOGS = (
+    "results.jsonl",
+    "scalars.jsonl",
+    "loss.csv",
+    "run.json",
+    "summary.json",
+    "layers.txt",
+)
 
 
 def run_digests(output: Path) -> dict[str, str]:

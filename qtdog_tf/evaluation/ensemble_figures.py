@@ -19,17 +19,16 @@ from qtdog_tf.evaluation.images import ALL
 from qtdog_tf.evaluation.inference import predict_logits
 from qtdog_tf.evaluation.run_folder import run_from_values
 from qtdog_tf.quantization import model_size
-from qtdog_tf.records import IN, OUT
+from qtdog_tf.records import IN, OUT, RAW, SMA, SWA, SWAD
 from qtdog_tf.training.evaluation import score
-from qtdog_tf.training.tables import LAST, LAST_SMA, SELECTED, SELECTED_SMA
+from qtdog_tf.training.selection import LAST, SOURCE_VALIDATION
 
 ENSEMBLE = "ensemble"
 # The row of a run's summary that reports each of its models.
 ROW_OF_MODEL = {
-    "selected_sma": SELECTED_SMA,
-    "selected": SELECTED,
-    "last_sma": LAST_SMA,
-    "last": LAST,
+    f"{choice}{suffix}": f"{weights}/{rule}"
+    for choice, rule in (("selected", SOURCE_VALIDATION), ("last", LAST))
+    for weights, suffix in ((RAW, ""), (SMA, "_sma"), (SWA, "_swa"), (SWAD, "_swad"))
 }
 Values = dict[str, Any]
 

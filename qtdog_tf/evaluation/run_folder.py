@@ -19,7 +19,16 @@ from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES, check_values, re
 from qtdog_tf.evaluation.saved_model import load_saved_model
 
 # The models of a run, headline first; each is the file <name>.keras.
-MODELS = ("selected_sma", "selected", "last_sma", "last")
+MODELS = (
+    "selected_sma",
+    "selected",
+    "last_sma",
+    "last",
+    "selected_swa",
+    "last_swa",
+    "selected_swad",
+    "last_swad",
+)
 
 _RUN, _SUMMARY = "run.json", "summary.json"
 
@@ -184,6 +193,30 @@ def open_runs(paths: Sequence[str]) -> dict[str, Run]:
         depth += 1
     runs = [open_run(path) for path in paths]
     return {"/".join(part[-depth:]): run for part, run in zip(parts, runs, strict=True)}
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """The folders of finished runs that names stand for.
+
+    Args:
+        paths: each the folder of a run or an ensemble, of a trial, or of all runs as tools/train.py
+            makes them.
+
+    Returns:
+        Folders that `open_run` opens or refuses, each once, as they were named.
+
+    Raises:
+        UserError: if a folder does not exist or holds no finished run.
+    """
+    found: dict[Path, Path] = {}
+    for path in map(Path, paths):
+        path = path.expanduser()
+        inside = sorted(p.parent for kind in ("*", "*/*") for p in path.glob(f"{kind}/{_SUMMARY}"))
+        if (path / _SUMMARY).is_file() or not inside:
+            open_run(path)
+            inside = [path]
+        found.update({folder.resolve(): folder for folder in inside})
+    return list(found.values())
 
 
 def run_from_values(path: Path, values: dict[str, Any]) -> Run:

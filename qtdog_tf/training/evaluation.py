@@ -76,6 +76,7 @@ class _CheckBetweenBatches(keras.callbacks.Callback):
 
 
 Listener = Callable[[Evaluation, keras.Model], None]
+Observer = Callable[[int, str, Part, np.ndarray], None]
 
 
 class DomainEvaluation(keras.callbacks.Callback):
@@ -90,6 +91,7 @@ class DomainEvaluation(keras.callbacks.Callback):
         completed: called with all records of a step, when there is nothing left to do for it.
         check: called between batches; may raise to break off. The step is then evaluated again by
             whoever goes on, and what was measured of it before does no harm.
+        observers: called with the step, the kind of weights, each part and its logits.
 
     Attributes:
         told: the last step whose evaluation the averages have been told; -1 before the first.
@@ -105,6 +107,7 @@ class DomainEvaluation(keras.callbacks.Callback):
         averages: Sequence[WeightAverage] = (),
         completed: Sequence[Callable[[list[Evaluation]], None]] = (),
         check: Callable[[], None] | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         super().__init__()
         self.parts = list(parts)
@@ -114,6 +117,7 @@ class DomainEvaluation(keras.callbacks.Callback):
         self.averages = list(averages)
         self.completed = list(completed)
         self.check = check
+        self.observers = list(observers)
         self.told = -1
         self.completed_step = -1
 
@@ -159,6 +163,8 @@ class DomainEvaluation(keras.callbacks.Callback):
             scores = measured[part.role].setdefault(part.domain, {})
             logits = predict_logits(self.model, part.images, self.check)
             scores[part.split] = score(logits, part.labels)
+            for observer in self.observers:
+                observer(step, weights, part, logits)
         evaluation = Evaluation(
             step, weights, is_quantized(self.model), measured[SOURCE], measured[TARGET]
         )

@@ -18,6 +18,7 @@ from qtdog_tf.errors import UserError
 from qtdog_tf.records import Evaluation
 from qtdog_tf.runs import ResultsLog
 from qtdog_tf.training.checkpoints import Checkpoint, CheckpointStore
+from qtdog_tf.training.scalars import ScalarsLog
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.state import State, capture_state, metric_variables
 
@@ -81,6 +82,7 @@ class PhaseFolder:
         self.environment = environment
         self.results = ResultsLog(self.path / "results.jsonl")
         self.losses = self.path / "loss.csv"
+        self.scalars = ScalarsLog(self.path / "scalars.jsonl")
         self.checkpoints = CheckpointStore(self.path / "checkpoints", keep)
         self._move = move
         self._report = report
@@ -140,13 +142,14 @@ class PhaseFolder:
                 os.truncate(path, sizes.get(path.name, 0))
 
     @property
-    def _logs(self) -> tuple[Path, Path]:
-        return self.results.path, self.losses
+    def _logs(self) -> tuple[Path, ...]:
+        return self.results.path, self.losses, self.scalars.path
 
     def _check_logs(self, found: Checkpoint) -> None:
         for path in self._logs:
             size = path.stat().st_size if path.exists() else 0
-            if size < found.plain["logs"][path.name]:
+            # One that a checkpoint of an older version does not know begins there.
+            if size < found.plain["logs"].get(path.name, 0):
                 raise UserError(f"{path} is shorter than it was at step {found.step}")
 
     def _phase_state(self, found: Checkpoint) -> PhaseState:
@@ -200,4 +203,4 @@ def copy_logs(source: PhaseFolder, destination: PhaseFolder, step: int) -> None:
         mine.parent.mkdir(parents=True, exist_ok=True)
         mine.unlink(missing_ok=True)
         if theirs.exists():
-            mine.write_bytes(theirs.read_bytes()[: sizes[theirs.name]])
+            mine.write_bytes(theirs.read_bytes()[: sizes.get(theirs.name, 0)])

@@ -17,6 +17,7 @@ from qtdog_tf.training.failures import bad_training_images, some
 from qtdog_tf.training.interruption import Interrupted, Interruption
 from qtdog_tf.training.phase import PhaseFolder, PhaseState
 from qtdog_tf.training.run_settings import SKIP, RunSettings
+from qtdog_tf.training.scalars import ScalarCollector
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.state import metric_variables, unwrap_optimizer
@@ -67,15 +68,17 @@ class PhaseRun(keras.callbacks.Callback):
         self.skipped = SkippedImages(folder.path / SKIPPED)
         self._metrics = resumed.metrics if resumed else None
         self._tensorboard = TensorBoardLog(folder.path / "tensorboard")
+        self._scalars = ScalarCollector()
         self._parts = parts
         self.evaluation = DomainEvaluation(
             parts(self.skipped.paths),
             every=settings.eval_every,
             last_step=settings.steps - 1,
-            listeners=self.keepers,
+            listeners=[*self.keepers, self._scalars],
             averages=self.averages,
             completed=[self._log],
             check=interruption.check,
+            observers=[self._scalars.observe],
         )
         self.evaluation.set_model(model)
         self.evaluation.completed_step = self.step - 1
@@ -110,7 +113,7 @@ class PhaseRun(keras.callbacks.Callback):
             UserError: if the loss is not finite, or an image cannot be read.
         """
         self.folder.path.mkdir(parents=True, exist_ok=True)
-        self._tensorboard.rewrite(self.folder.results.read())
+        self._tensorboard.rewrite(self.folder.results.read(), self.folder.scalars.read())
         try:
             if self.evaluation.is_pending(self.step - 1):
                 self.evaluation.evaluate(self.step - 1)
@@ -184,9 +187,10 @@ class PhaseRun(keras.callbacks.Callback):
         )
 
     def _log(self, records: list[Evaluation]) -> None:
+        scalars = self._scalars.take(records[0].step)
         self.folder.results.append(records)
-        for record in records:
-            self._tensorboard(record)
+        self.folder.scalars.append(scalars)
+        self._tensorboard.add(records, scalars)
 
     def _skip(self, problems: dict[str, str]) -> None:
         self.skipped.add(self.step, problems)

@@ -1,0 +1,100 @@
+"""What rows and curves are called: method, and the average of its weights. See `method_name`."""
+
+from collections.abc import Iterable
+
+from qtdog_tf.errors import UserError
+from qtdog_tf.records import RAW, SMA
+from qtdog_tf.training.selection import LAST, SOURCE_VALIDATION
+from qtdog_tf.training.variants import parse_variant, split_member
+
+BASELINE = "ERM"
+_ALGORITHMS = {
+    "coral": "CORAL",
+    "erm": BASELINE,
+    "fish": "Fish",
+    "fishr": "Fishr",
+    "groupdro": "GroupDRO",
+    "irm": "IRM",
+    "mixstyle": "MixStyle",
+    "mixup": "Mixup",
+    "mldg": "MLDG",
+    "mmd": "MMD",
+    "rsc": "RSC",
+    "sagm": "SAGM",
+    "sagnet": "SagNet",
+    "sam": "SAM",
+    "vrex": "VREx",
+}
+# In this order they stand in tables, and their styles follow it.
+_ORDER = (BASELINE, *_ALGORITHMS.values(), "SMA", "SWA", "SWAD", "QT-DoG", "frozen", "EoQ")
+
+
+def method_name(algorithm: str, variant: str) -> str:
+    """The name of what a run was trained by.
+
+    Args:
+        algorithm: the training method, "sam" for example.
+        variant: what happened from step K on, "qtdog7" for example, or the name of an ensemble.
+
+    Returns:
+        "ERM", "SAM", "QT-DoG 7 bits", "SAM + QT-DoG 7 bits", "frozen at K, 7 bits", "EoQ 7 bits".
+    """
+    trained = _ALGORITHMS.get(algorithm, algorithm)
+    base, member = split_member(variant)
+    suffix = f" (m{member})" if member else ""
+    if base.startswith("eoq") and base[3:].isdigit():
+        return _combined(trained, f"EoQ {base[3:]} bits")
+    try:
+        parsed = parse_variant(base)
+    except UserError:
+        return _combined(trained, variant)
+    if parsed.is_erm:
+        return trained + suffix
+    bits = f"{parsed.bits} bits" if parsed.quantized else "float"
+    what = f"frozen at K, {bits}" if parsed.mode.startswith("frozen") else f"QT-DoG {bits}"
+    return _combined(trained, what) + suffix
+
+
+def average_name(method: str, weights: str) -> str:
+    """The name of an average of a method's weights: "SWAD" of ERM, else "SAM + SWAD"."""
+    return _combined(method, weights.upper())
+
+
+def reference_name(names: Iterable[str], baseline: str) -> str | None:
+    """The name of the baseline among those of models: its own, or that of its moving average."""
+    found = set(names)
+    candidates = (baseline, average_name(baseline, SMA))
+    return next((name for name in candidates if name in found), None)
+
+
+def row_of_model(model: str) -> str:
+    """The row of a summary that reports a model: "sma/source_validation" for "selected_sma"."""
+    choice, _, weights = model.partition("_")
+    rule = {"selected": SOURCE_VALIDATION, "last": LAST}.get(choice, choice)
+    return f"{weights or RAW}/{rule}"
+
+
+def rank(method: str) -> tuple[int, int, str]:
+    """Sorts names: single methods in the order of the literature, then combinations."""
+    place = next((i for i, start in enumerate(_ORDER) if method.startswith(start)), len(_ORDER))
+    return (" + " in method, place, method)
+
+
+def weights_name(weights: str) -> str:
+    """The kind of weights in words."""
+    return {RAW: "as trained", SMA: "moving average"}.get(weights, weights.upper())
+
+
+def rule_name(row: str) -> str:
+    """A row of a summary in words: "moving average, selected on source validation"."""
+    weights, _, rule = row.partition("/")
+    how = {
+        SOURCE_VALIDATION: "selected on source validation",
+        LAST: "last step",
+        "oracle": "oracle (looks at the target: no fair result)",
+    }
+    return f"{weights_name(weights)}, {how.get(rule, rule)}"
+
+
+def _combined(trained: str, what: str) -> str:
+    return what if trained == BASELINE else f"{trained} + {what}"
