@@ -7,6 +7,23 @@ from tests.programs import REPOSITORY, run_program
 from tests.small_data import make_small_data
 
 
+def test_the_committed_study_is_that_of_the_committed_flags() -> None:
+    study = json.loads((REPOSITORY / "tools" / "results" / "kill_study.json").read_text())
+    lines = (REPOSITORY / "configs" / "kill_study.flags").read_text().splitlines()
+    given = dict(line[2:].split("=", 1) for line in lines if line.startswith("--") and "=" in line)
+    recorded = {name: value for name, value in study["flags"].items() if name in given}
+    assert len(recorded) > 10
+    for name, value in recorded.items():
+        text: object = given[name]
+        if isinstance(value, list):
+            text = given[name].split(",")
+        elif isinstance(value, int | float):
+            text = float(given[name])
+        assert text == value, name
+    assert study["kills"] >= 100 and study["identical"] == study["kills"]
+    assert not study["differing"]
+
+
 def test_a_handful_of_kills(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     done = run_program(
