@@ -203,7 +203,7 @@ def analysis_results(
         "flatness": flatness_result(rng, rise, quantized),
         "hessian": hessian_result(rng, rise),
         "noise": noise_result(rng, bits, layers if quantized else 0),
-        "noise_effect": noise_effect_result(rng) if quantized else {"role": {}},
+        "noise_effect": noise_effect_result(rng) if quantized else {"roles": {}},
         "stability": stability_result(rng),
         "code_use": code_use_result(rng, bits, layers),
         "calibration": calibration_result(rng, target),
@@ -268,6 +268,7 @@ def noise_result(rng: np.random.Generator, bits: int, layers: int) -> Values:
                 "bits": bits,
                 "kl": kl,
                 "kl_in_steps": 0.9 * kl,
+                "kl_inside": 0.8 * kl,
                 "rms_ratio": float(np.sqrt(np.mean(differences**2) * 12) / step),
                 "bias": float(differences.mean() / step),
                 "clipped": 0.001 * i,
@@ -295,7 +296,7 @@ def noise_effect_result(rng: np.random.Generator) -> Values:
             "uniform_standard_error": 0.1 * size,
             "probes": 20,
         }
-    return {"role": roles}
+    return {"roles": roles}
 
 
 def stability_result(rng: np.random.Generator) -> Values:

@@ -177,6 +177,8 @@ def test_noise_by_hand():
     edges = row["histogram"]["edges"]
     assert (edges[0], edges[-1]) == pytest.approx((d[0], d[-1]))
     assert row["kl"] == pytest.approx(5 / 8 * np.log(50 / 8) + 3 / 8 * np.log(3 * 50 / 8))
+    # -0.25, 0.5 and 0.25, and 0 three times: the first and the sixth are clipped.
+    assert row["kl_inside"] == pytest.approx(3 / 6 * np.log(50 / 6) + 3 / 6 * np.log(3 * 50 / 6))
     assert row["symmetry"]["lower"] == pytest.approx([0, 0, 0.1, 0.125], abs=1e-6)
     assert row["symmetry"]["upper"] == pytest.approx([0, 0.25, 0.3, 0.5], abs=1e-6)
     np.testing.assert_array_equal(weight, before)

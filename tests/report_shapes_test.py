@@ -112,7 +112,7 @@ JSON = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=2)
         | st.dictionaries(
-            st.sampled_from(["result", "curves", "layers", "role"]), inner, max_size=2
+            st.sampled_from(["result", "curves", "layers", "roles"]), inner, max_size=2
         )
     ),
     max_leaves=6,

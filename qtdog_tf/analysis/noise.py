@@ -40,9 +40,10 @@ def layer_noise(weight: QuantizedWeight) -> dict[str, Any]:
     Returns:
         Plain values: "name"; "weights", their number; "bits"; "kl" of d, in nats, see
         `kl_to_uniform`; "kl_in_steps", that of d / s, which does not mix step sizes of different
-        width; "kl_uniform_sample", that of as many truly uniform numbers on average; "rms_ratio",
-        the root of the mean of 12 d^2 / s^2, 1 for uniform noise; "bias", the mean of d / s;
-        "clipped", the fraction of weights outside of the codes' range; "histogram" of d, "edges"
+        width; "kl_inside", the same without clipped weights, a few of which stretch the range far
+        beyond a step; "kl_uniform_sample", that of as many truly uniform numbers on average;
+        "rms_ratio", the root of the mean of 12 d^2 / s^2, 1 for uniform noise; "bias", the mean of
+        d / s; "clipped", the fraction of weights outside of the codes' range; "histogram" of d, "edges"
         and "density"; "symmetry" of d, see `symmetry`.
     """
     latent = weight.variable.numpy()
@@ -57,6 +58,7 @@ def layer_noise(weight: QuantizedWeight) -> dict[str, Any]:
         "bits": weight.code_range.bits,
         "kl": kl_to_uniform(counts),
         "kl_in_steps": kl_to_uniform(histogram(in_steps)[0]),
+        "kl_inside": kl_to_uniform(histogram(in_steps[~outside])[0]) if not outside.all() else 0.0,
         "kl_uniform_sample": kl_of_uniform_sample(d.size),
         "rms_ratio": math.sqrt(12 * np.mean(in_steps**2)),
         "bias": float(np.mean(in_steps)),

@@ -39,8 +39,8 @@ LEGEND = """\
 Mean +- standard error over runs. accuracy and ECE: of targets; worst group: the class of a target
 that is recognised least. F(r): rise of the loss at distance r, random directions, weights
 dequantized. top, trace: largest eigenvalue and trace of the Hessian of the training loss. KL: of
-the rounding noise against a uniform law, median layer; in steps: of the noise over its channel's
-step size. std after K: of the target's accuracy."""
+the rounding noise against a uniform law, median layer; inside: of the noise over its channel's step
+size, clipped weights left out. std after K: of the target's accuracy."""
 
 
 def _cell(values: Sequence[float]) -> str:
@@ -96,6 +96,6 @@ _COLUMNS: dict[str, dict[str, Callable[[Values, str], float | None]]] = {
         "top": lambda result, model: result["top"]["value"],
         "trace": lambda result, model: result["trace"]["mean"],
     },
-    "noise": {"KL": _median_of_layers("kl"), "KL in steps": _median_of_layers("kl_in_steps")},
+    "noise": {"KL": _median_of_layers("kl"), "KL inside": _median_of_layers("kl_inside")},
     "stability": {"std after K": _deviation},
 }

@@ -51,13 +51,14 @@ RESULTS: dict[str, Any] = {
                 "weights": COUNT,
                 "bits": COUNT,
                 "kl_in_steps?": NUMBER,
+                "kl_inside?": NUMBER,
                 **dict.fromkeys(("kl", "rms_ratio", "bias", "clipped"), NUMBER),
                 "histogram": {"edges": [NUMBER], "density": [NUMBER]},
                 "symmetry": {"lower": [NUMBER], "upper": [NUMBER]},
             }
         ],
     },
-    "noise_effect": {"role": Each(_EFFECT)},
+    "noise_effect": {"roles": Each(_EFFECT)},
     "stability": {
         "weights": Each(
             {

@@ -32,7 +32,7 @@ def rounding_section(material: Material) -> Section:
     """Noise of quantization, its effect on the loss, and the use of codes."""
     name, title = "noise", "Quantization noise"
     noise = quantized_noise(material)
-    effect, codes = _not_empty(material, "noise_effect", "role"), material.analyses.of("code_use")
+    effect, codes = _not_empty(material, "noise_effect", "roles"), material.analyses.of("code_use")
     body, missing = Html(""), []
     if noise:
         body = body + _uniformity(noise)
@@ -61,7 +61,7 @@ def _not_empty(material: Material, analysis: str, key: str) -> dict[str, list[En
 
 
 def divergences(entries: Sequence[Entry], key: str = "kl") -> list[float]:
-    """KL from uniform of every layer of several models; key "kl_in_steps": of noise over step."""
+    """KL from uniform of every layer of several models; or by another key, see `layer_noise`."""
     layers = [layer for entry in entries for layer in entry.result["layers"]]
     return [layer[key] for layer in layers if key in layer]
 
@@ -76,6 +76,7 @@ def _uniformity(series: Series) -> Html:
         values = divergences(entries)
         sample = [entry.result.get("kl_uniform_sample") for entry in entries]
         in_steps = divergences(entries, "kl_in_steps")
+        inside = divergences(entries, "kl_inside")
         low, middle, high = np.quantile(values, [0, 0.5, 1])
         lines.append(
             [
@@ -83,6 +84,7 @@ def _uniformity(series: Series) -> Html:
                 short(middle, 2),
                 f"{short(low, 2)} to {short(high, 2)}",
                 short(float(np.median(in_steps)), 2) if in_steps else "-",
+                short(float(np.median(inside)), 2) if inside else "-",
                 short_and_error(sample, 2).partition(f" {PM}")[0],
                 str(len(values)),
             ]
@@ -95,6 +97,7 @@ def _uniformity(series: Series) -> Html:
             f"one layer {short(PAPER_KL[0], 2)}; four further {paper}",
             "-",
             "-",
+            "-",
             str(len(PAPER_KL)),
         ]
     )
@@ -103,11 +106,20 @@ def _uniformity(series: Series) -> Html:
         "The theory takes the difference of quantized and latent weight as uniform on one step. "
         "Below is the Kullback-Leibler divergence from a uniform law on the same range, in "
         f'{bins} bins; the paper does not state its bins. "in steps" is that of the noise over the '
-        "step size of its channel, so that channels of different steps do not mix. Few weights "
+        'step size of its channel, so that channels of different steps do not mix; "inside" leaves '
+        "clipped weights out, a few of which stretch the range far beyond a step. Few weights "
         'alone give a divergence above 0, as the column "uniform sample" says.'
     )
     body += table(
-        ["method", "median KL", "range over layers", "in steps", "uniform sample", "layers"],
+        [
+            "method",
+            "median KL",
+            "range over layers",
+            "in steps",
+            "inside",
+            "uniform sample",
+            "layers",
+        ],
         lines,
         "Divergence of quantization noise from a uniform law, over layers of all models",
     )
@@ -147,8 +159,8 @@ def _layer_table(entry: Entry) -> Html:
 def _effect(series: Series) -> Html:
     lines = []
     for name, entries in series.items():
-        for role in dict.fromkeys(role for entry in entries for role in entry.result["role"]):
-            found = [e.result["role"][role] for e in entries if role in e.result["role"]]
+        for role in dict.fromkeys(role for entry in entries for role in entry.result["roles"]):
+            found = [e.result["roles"][role] for e in entries if role in e.result["roles"]]
             cells = [
                 short_and_error([values[key] for values in found])
                 for key in ("latent", "measured", "predicted", "uniform")
