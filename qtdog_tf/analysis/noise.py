@@ -43,8 +43,8 @@ def layer_noise(weight: QuantizedWeight) -> dict[str, Any]:
         width; "kl_inside", the same without clipped weights, a few of which stretch the range far
         beyond a step; "kl_uniform_sample", that of as many truly uniform numbers on average;
         "rms_ratio", the root of the mean of 12 d^2 / s^2, 1 for uniform noise; "bias", the mean of
-        d / s; "clipped", the fraction of weights outside of the codes' range; "histogram" of d, "edges"
-        and "density"; "symmetry" of d, see `symmetry`.
+        d / s; "clipped", the fraction of weights outside of the codes' range; "histogram" of d,
+        "edges" and "density"; "symmetry" of d, see `symmetry`.
     """
     latent = weight.variable.numpy()
     d = weight.value.astype(np.float64) - latent
