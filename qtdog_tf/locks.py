@@ -17,13 +17,14 @@ _BUSY = (errno.EWOULDBLOCK, errno.EACCES)
 
 
 @contextlib.contextmanager
-def hold(folder: Path) -> Iterator[None]:
+def hold(folder: Path, work: str = "trained") -> Iterator[None]:
     """Within this context no other process of this kind works in `folder`.
 
     The lock is a file beside the folder, `.<name>.lock`, which stays there.
 
     Args:
         folder: it need not exist, its parent is made.
+        work: what is done to it, as the sentence says it: "is being trained by".
 
     Raises:
         UserError: if another process holds it, naming the process; or if the file system has no
@@ -43,7 +44,7 @@ def hold(folder: Path) -> Iterator[None]:
             file.seek(0)
             holder = file.read().strip() or "another process"
             raise UserError(
-                f"{folder} is being trained by {holder}: wait for it, or choose another output "
+                f"{folder} is being {work} by {holder}: wait for it, or choose another output "
                 "folder"
             ) from error
         file.truncate(0)

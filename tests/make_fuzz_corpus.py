@@ -3,6 +3,7 @@
 Files named found-* are findings of the past; they are kept by hand and left alone.
 """
 
+import gzip
 import io
 import json
 import tempfile
@@ -19,7 +20,9 @@ from qtdog_tf.export.label_archive import zip_of_labels
 from qtdog_tf.export.metadata import ModelInfo, add_metadata
 from qtdog_tf.files import write_arrays
 from qtdog_tf.records import Evaluation, Score
+from tests.idx_files import idx_bytes
 from tests.image_cases import CASES
+from tests.layouts import cct_annotations, write_tar, write_zip
 from tests.programs import REPOSITORY
 from tests.run_folders import IDENTITY
 from tests.tflite_files import CLASSES, write_tflite
@@ -67,6 +70,21 @@ def write_models(folder: Path) -> None:
             write(reader, path.name, path.read_bytes())
 
 
+def write_downloads(folder: Path) -> None:
+    """What tools.prepare reads."""
+    files = {"kfold/photo/dog/1.png": CASES["png"], "kfold/readme.txt": b"text " * 50}
+    packed = write_zip(folder / "two.zip", files, zipfile.ZIP_DEFLATED)
+    write("download_zip", "two.zip", packed.read_bytes())
+    packed = write_tar(folder / "two.tar", files)
+    write("download_tar", "two.tar", packed.read_bytes())
+    write("download_tar", "two.tar.gz", gzip.compress(packed.read_bytes(), mtime=0))
+    write("idx_labels", "labels", idx_bytes(np.arange(10)))
+    write("idx_images", "images", idx_bytes(np.ones((2, 28, 28))))
+    write("idx_images", "images.gz", gzip.compress(idx_bytes(np.eye(28)[None]), mtime=0))
+    places = {"a.jpg": (100, ["cat", "dog"]), "b.jpg": ("46", ["bird"])}
+    write("cct_json", "cct.json", next(iter(cct_annotations(places).values())))
+
+
 def main(folder: Path) -> None:
     for name, contents in CASES.items():
         write(name.split()[0], f"{name.replace(' ', '_').replace(':', '')}", contents)
@@ -88,6 +106,7 @@ def main(folder: Path) -> None:
     line = json.dumps(evaluation.to_dict(), sort_keys=True).encode() + b"\n"
     write("results_jsonl", "results.jsonl", 3 * line)
     write("summary_json", "summary.json", (run / "summary.json").read_bytes())
+    write_downloads(folder)
     write_models(folder)
 
 

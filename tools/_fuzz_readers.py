@@ -6,6 +6,7 @@ A reader may accept a file, or refuse it by a `UserError`. Start from `READERS`.
 import io
 import tempfile
 import zipfile
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,9 @@ import numpy as np
 from absl import flags
 
 from qtdog_tf.child import HDF5_CHILD, what_is_wrong
+from qtdog_tf.data.catalog import TERRA_INCOGNITA
 from qtdog_tf.data.image_check import inspect_image
+from qtdog_tf.data.mnist.idx import read_images, read_labels
 from qtdog_tf.data.zip_check import check_members
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import open_run
@@ -26,6 +29,8 @@ from qtdog_tf.export.metadata import info_of
 from qtdog_tf.export.runner import open_file
 from qtdog_tf.files import read_arrays
 from qtdog_tf.models.weights_file import read_tensors
+from qtdog_tf.prepare.archives import read_members
+from qtdog_tf.prepare.terra_images import parse_annotations
 from qtdog_tf.runs import ResultsLog
 from qtdog_tf.training.tables import paired_table, trial_table
 from tools._main import read_flags
@@ -111,6 +116,21 @@ def _archive(path: Path) -> None:
         raise UserError(f"{path} is damaged: {' '.join(str(error).split())}") from error
 
 
+def _download(path: Path) -> None:
+    for member in read_members(path):
+        member.contents()
+
+
+def _idx_images(path: Path) -> None:
+    for _ in read_images(path):
+        pass
+
+
+def _annotations(path: Path) -> None:
+    places: dict[str, set[tuple[str, str]]] = defaultdict(set)
+    parse_annotations(path.read_bytes(), str(path), TERRA_INCOGNITA, places)
+
+
 READERS = {
     "jpeg": Reader("image.jpg", _image),
     "png": Reader("image.png", _image),
@@ -122,6 +142,11 @@ READERS = {
     "npz": Reader("checkpoint.npz", read_arrays),
     "labels": Reader("labels.tflite", _labels),
     "zip": Reader("archive.zip", _archive),
+    "download_zip": Reader("download.zip", _download),
+    "download_tar": Reader("download.tar.gz", _download),
+    "idx_labels": Reader("labels-idx1-ubyte", read_labels),
+    "idx_images": Reader("images-idx3-ubyte.gz", _idx_images),
+    "cct_json": Reader("train_annotations.json", _annotations),
     "flagfile": Reader("settings.flags", _flagfile),
     "run_json": Reader("run/run.json", _run_folder),
     "summary_json": Reader("run/summary.json", _summary),

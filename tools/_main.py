@@ -16,12 +16,15 @@ EXIT_INTERRUPTED = 130
 _CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 
 
-def run_tool(main: Callable[[list[str]], None], *, resumes: bool = False) -> None:
+def run_tool(
+    main: Callable[[list[str]], None], *, resumes: bool = False, place: str = "the last evaluation"
+) -> None:
     """Runs `main` under absl; expected failures become one sentence on stderr.
 
     Args:
         main: the program, called with the positional arguments (the program's name first).
         resumes: whether the same command goes on with what an interrupted one left.
+        place: where it goes on from.
     """
 
     def guarded(argv: list[str]) -> None:
@@ -30,7 +33,7 @@ def run_tool(main: Callable[[list[str]], None], *, resumes: bool = False) -> Non
         except UserError as error:
             fail(str(error))
         except KeyboardInterrupt:
-            how = "the same command goes on from the last evaluation" if resumes else "start again"
+            how = f"the same command goes on from {place}" if resumes else "start again"
             print(f"\ninterrupted; {how}", file=sys.stderr)
             sys.exit(EXIT_INTERRUPTED)
         except BrokenPipeError:

@@ -187,4 +187,4 @@ def command() -> str:
 
 
 if __name__ == "__main__":
-    run_tool(main, resumes=True)
+    run_tool(main, resumes=True, place="the last analysis")

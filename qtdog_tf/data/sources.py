@@ -1,7 +1,9 @@
 """Finds the data set that a person names: embedded, a folder, or from TensorFlow Datasets."""
 
 import os
+from pathlib import Path
 
+from qtdog_tf.data.catalog import CATALOG
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.embedded import EMOJI_STYLES, cache_folder, emoji_styles_root
 from qtdog_tf.data.folders import read_folder
@@ -17,7 +19,7 @@ def open_domains(spec: str, cache_dir: str | os.PathLike[str] | None = None) -> 
         spec: "emoji_styles", the data set inside the package; or a folder of
             <domain>/<class>/<image> (write "./emoji_styles" for a folder of that name); or
             "tfds:<name>" or "tfds:<name>:<data_dir>", a prepared data set of TensorFlow Datasets
-            whose splits or configs are domains.
+            whose splits or configs are domains, those of `qtdog_tf.datasets` among them.
         cache_dir: where the first and the last of these are unpacked once; $QTDOG_TF_CACHE or
             ~/.cache/qtdog_tf by default.
 
@@ -39,5 +41,10 @@ def open_domains(spec: str, cache_dir: str | os.PathLike[str] | None = None) -> 
         raise UserError(
             f"no data named; use {EMOJI_STYLES}, a folder of <domain>/<class>/<image>, "
             f"or {TFDS_PREFIX}<name>"
+        )
+    if spec in CATALOG and not Path(spec).exists():
+        raise UserError(
+            f"there is no folder {spec}; make it from what the catalogue says to download with "
+            f"python -m tools.prepare --dataset={spec} --from=<downloads> --output={spec}"
         )
     return read_folder(spec)

@@ -30,6 +30,10 @@ ID_FEATURES = (
     "file_id",
     "id",
 )
+# TFDS' own DomainNet has none of them, so the place of an example in TFDS' files stands for it: its
+# splits can be repeated, but are not DomainBed's. Those of domain_net in `qtdog_tf.datasets` are.
+PLACE = "tfds_id"
+KNOWN_BY_PLACE = ("domainnet",)
 _SUFFIXES_OF_START = {
     b"\xff\xd8\xff": (".jpg", ".jpeg"),
     b"\x89PNG": (".png",),
@@ -57,6 +61,8 @@ def load_builder(name: str, data_dir: str | None = None) -> Any:
     Raises:
         UserError: if there is no such data set or it has not been prepared.
     """
+    import qtdog_tf.datasets  # noqa: F401  # registers those of the catalogue; it imports this package
+
     try:
         builder = tfds.builder(name, data_dir=data_dir)
         configs = [] if "/" in name else list(type(builder).builder_configs)
@@ -91,8 +97,8 @@ def read_tfds(
 
     Raises:
         UserError: if the data set is not prepared, has no single image and class label, or its
-            examples carry no file name or id, or two of one class carry the same; or if the files
-            cannot be written.
+            examples carry no file name or id (TFDS' own domainnet aside), or two of one class carry
+            the same; or if the files cannot be written.
     """
     if isinstance(builder, tfds.folder_dataset.ImageFolder):
         return read_folder(str(builder.data_dir), name)
@@ -128,6 +134,8 @@ class _Features:
                 f"labels {labels}"
             )
         ids = [key for key in ID_FEATURES if key in features]
+        if not ids and builder.name in KNOWN_BY_PLACE:
+            ids = [PLACE]
         if not ids:
             raise UserError(
                 f"{where} carries no file name or id, on which splits could rest: its features are "
@@ -160,7 +168,10 @@ def _write_split(builder: Any, split: str, features: _Features, folder: Path) ->
     for name in features.classes:
         (folder / name).mkdir(parents=True, exist_ok=True)
     dataset = builder.as_dataset(
-        split=split, decoders={features.image: tfds.decode.SkipDecoding()}, shuffle_files=False
+        split=split,
+        decoders={features.image: tfds.decode.SkipDecoding()},
+        shuffle_files=False,
+        read_config=tfds.ReadConfig(add_tfds_id=features.id == PLACE),
     )
     for example in dataset.as_numpy_iterator():
         contents = example[features.image]
