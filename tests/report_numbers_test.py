@@ -20,6 +20,7 @@ from qtdog_tf.report.accuracies import Row, accuracy_rows, all_targets, is_compl
 from qtdog_tf.report.analyses import Entry
 from qtdog_tf.report.flat_values import paired_flatness, quoted_radius
 from qtdog_tf.report.material import gather
+from qtdog_tf.report.minute_analyses import verdict
 from qtdog_tf.report.numbers import (
     MINUS,
     PM,
@@ -129,6 +130,15 @@ def test_within_takes_the_difficulty_of_a_target_off() -> None:
     ]
     assert pearson([p["x"] for p in points], [p["y"] for p in points]) > 0.8
     assert pearson(within(points, "x"), within(points, "y")) == pytest.approx(-1)
+
+
+def test_a_hard_target_is_no_relation_between_methods() -> None:
+    """Found in the study of README: -0.83 over all models, -0.08 within target and split."""
+    assert verdict(-0.83, -0.08, 25).startswith("between methods no relation")
+    assert verdict(-0.1, -0.9, 25) == "flatter went with better"
+    assert verdict(0.9, 0.5, 25) == "flatter went with worse"
+    assert verdict(-0.9, None, 9) == "flatter went with better"
+    assert verdict(-0.5, None, 9).startswith("between methods no relation")
 
 
 @pytest.mark.parametrize(

@@ -72,16 +72,28 @@ def correlation_said(material: Material) -> Said:
     if value is None:
         return nothing()
     inside = pearson(within(points, TARGET), within(points, "y"))
-    # Of unrelated values, the correlation has a standard deviation of about 1 / root of the count.
-    if abs(value) <= 2 / math.sqrt(len(points)):
-        meaning = "no relation that so few models could show"
-    else:
-        meaning = "flatter went with better" if value < 0 else "flatter went with worse"
+    meaning = verdict(value, inside, len(points))
     rest = (
         f"Over {len(points)} models, F on the target and target accuracy correlate by "
         f"{correlation(value)} ({correlation(inside)} within target and split): {meaning}."
     )
     return [("Does flatter go with better?", rest)], []
+
+
+def verdict(value: float, inside: float | None, count: int) -> str:
+    """What correlations of flatness and accuracy over some models mean.
+
+    Args:
+        value: over all of them. A target that is hard for every method makes one that says
+            nothing of methods.
+        inside: within target and split; it decides if it is known.
+        count: number of models.
+    """
+    told = value if inside is None else inside
+    # Of unrelated values, it has a standard deviation of about 1 / root of the count.
+    if abs(told) <= 2 / math.sqrt(count):
+        return "between methods no relation that so few models could show"
+    return "flatter went with better" if told < 0 else "flatter went with worse"
 
 
 def noise_said(material: Material) -> Said:
@@ -91,11 +103,16 @@ def noise_said(material: Material) -> Said:
         return nothing()
     name, entries = next(iter(series.items()))
     values = divergences(entries)
+    inside = divergences(entries, "kl_inside")
     low, high = min(PAPER_KL), max(PAPER_KL)
+    unclipped = ""
+    if inside:
+        middle = short(float(np.median(inside)), 2)
+        unclipped = f", {middle} in steps and without clipped weights"
     rest = (
         f"Of {name}, the median divergence from a uniform law is "
-        f"{short(float(np.median(values)), 2)} over {len(values)} layers (the paper's five layers: "
-        f"{low:g} to {high:g})."
+        f"{short(float(np.median(values)), 2)} over {len(values)} layers{unclipped} (the paper's "
+        f"five layers: {low:g} to {high:g})."
     )
     return [("Rounding noise.", rest)], []
 
