@@ -16,6 +16,9 @@
         layers.txt       what became of every layer: bits, codes in use, bytes, why left float
         tensorboard/     the evaluations as scalars
         summary.json     written last: the run is finished
+    <output>/<targets>-trial<k>/ptq_<method><bits>/    a float run quantized after training:
+        ptq.json         of what files, how; versions, git commit
+        run.json, layers.txt, selected.keras, ..., summary.json      as of a run
     <output>/<targets>-ensemble<t>/<variant>/    members of trial t averaged, laid out like a run:
         ensemble.json    which members, of what files; versions, git commit
         run.json         as of a run, and of each member

@@ -83,12 +83,27 @@ def test_refused_roles(targets: tuple[str, ...], sources: tuple[str, ...], sente
 
 
 def test_variants_by_name() -> None:
-    assert parse_variants(("erm", "qtdog7", "frozen5", "frozen_float")) == (
+    assert parse_variants(("erm", "qtdog7", "frozen5", "frozen_float", "inq5")) == (
         Variant("erm", "off", 32),
         Variant("qtdog7", "train", 7),
         Variant("frozen5", "frozen", 5),
         Variant("frozen_float", "frozen_float", 32),
+        Variant("inq5", "inq", 5),
     )
+
+
+def test_noise_by_name() -> None:
+    names = ("noise7", "noise04_m2", "uniform1e-4", "uniform2.5e-3_m1")
+    variants = parse_variants(names)
+    assert [v.name for v in variants] == ["noise7", "noise4_m2", *names[2:]]
+    assert [(v.mode, v.wrapper_mode, v.bits, v.quantized) for v in variants] == [
+        ("noise", "train", 32, False)
+    ] * 4
+    assert [v.noise_bits for v in variants] == [7, 4, None, None]
+    assert [v.noise_amplitude for v in variants] == [None, None, 1e-4, 2.5e-3]
+    assert [v.member for v in variants] == [0, 2, 0, 1]
+    (quantized,) = parse_variants(("qtdog7",))
+    assert (quantized.noise_bits, quantized.noise_amplitude) == (None, None)
 
 
 def test_a_variant_has_members_beside_the_first() -> None:
@@ -127,6 +142,12 @@ def test_members_of_trials_are_trials_of_their_own(tmp_path: Path) -> None:
     assert plan_ensembles(roles, (0, 2), 1, parse_variants(("qtdog7_m1",))) == []
     with pytest.raises(UserError, match="--members=3 .*'qtdog7_m1' is another member"):
         plan_ensembles(roles, (0,), 3, parse_variants(("qtdog7_m1",)))
+
+
+@pytest.mark.parametrize("name", ["uniform", "uniform0", "uniform10e-4", "uniform1.0e-4", "noise9"])
+def test_refused_noise(name: str) -> None:
+    with pytest.raises(UserError, match=f"variant '{name}'"):
+        parse_variants((name,))
 
 
 @pytest.mark.parametrize("names", [("qtdog9",), ("qtdog1",), ("qtdog-3",), ("qtdog",), ("",), ()])

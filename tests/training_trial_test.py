@@ -1,6 +1,5 @@
 """Forked, resumed and straight runs must be one and the same, bit for bit."""
 
-import contextlib
 from pathlib import Path
 
 import keras
@@ -14,42 +13,19 @@ from qtdog_tf.files import read_json
 from qtdog_tf.quantization import quantize_wrappers
 from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.training.callbacks import StartQuantization
-from qtdog_tf.training.evaluation import DomainEvaluation, predict_logits, score
+from qtdog_tf.training.evaluation import predict_logits, score
 from qtdog_tf.training.model import build_training_model
-from qtdog_tf.training.progress import PhaseProgress
-from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.settings import TrainSettings
-from qtdog_tf.training.trial import Trial
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import TINY_RUN, make_small_data
+from tests.small_data import make_small_data
+from tests.trials import SETTINGS, assert_same_run, make_trial, run_with_a_break, weights_of
 
-# One step more than a multiple of eval_every, so that the last step is evaluated for being last.
-SETTINGS = TrainSettings(**{**TINY_RUN, "data": "small", "steps": 14, "learning_rate": 1e-3})  # type: ignore[arg-type]
-ROLES = Roles(("flat", "gradient"), ("line",))
 VARIANTS = parse_variants(("erm", "qtdog5", "frozen7", "frozen_float"))
-MODELS = ("selected.keras", "selected_sma.keras", "last.keras", "last_sma.keras")
 
 
 @pytest.fixture(scope="module")
 def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
     return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
-
-
-def make_trial(domain_set: DomainSet, output: Path, settings: TrainSettings = SETTINGS) -> Trial:
-    return Trial(settings, domain_set, ROLES, 0, output, PhaseProgress(100, enabled=False))
-
-
-def weights_of(path: Path) -> list[np.ndarray]:
-    return keras.saving.load_model(path, compile=False).get_weights()
-
-
-def assert_same_run(one: Path, other: Path) -> None:
-    for name in ("results.jsonl", "summary.json", "run.json", "loss.csv"):
-        if (one / name).exists() or (other / name).exists():
-            assert (one / name).read_bytes() == (other / name).read_bytes(), name
-    for name in MODELS:
-        for a, b in zip(weights_of(one / name), weights_of(other / name), strict=True):
-            np.testing.assert_array_equal(a, b, err_msg=name)
 
 
 @pytest.fixture(scope="module")
@@ -91,22 +67,8 @@ def test_interrupted_run_resumes_to_the_same_bits(
     monkeypatch: pytest.MonkeyPatch,
     stop_at: int,
 ) -> None:
-    original = DomainEvaluation.on_train_batch_end
-    calls = []
-
-    def interrupt(self, batch, logs=None):
-        original(self, batch, logs)
-        calls.append(batch)
-        if len(calls) == stop_at + 1:
-            raise KeyboardInterrupt
-
     (variant,) = parse_variants(("qtdog5",))
-    monkeypatch.setattr(DomainEvaluation, "on_train_batch_end", interrupt)
-    with contextlib.suppress(KeyboardInterrupt):
-        make_trial(domain_set, tmp_path).run([variant])
-    assert not (tmp_path / "line-trial0" / "qtdog5" / "summary.json").exists()
-    monkeypatch.setattr(DomainEvaluation, "on_train_batch_end", original)
-    make_trial(domain_set, tmp_path).run([variant])
+    run_with_a_break(domain_set, tmp_path, [variant], stop_at, monkeypatch)
     assert_same_run(tmp_path / "line-trial0" / "qtdog5", finished / "qtdog5")
 
 

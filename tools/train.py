@@ -62,8 +62,10 @@ flags.DEFINE_list(
     "variants",
     "qtdog7",
     "What happens from quantize_step on, several from one float phase: erm, qtdog<bits>, "
-    "frozen<bits> (released code), frozen_float (control); with _m1, _m2, ... behind it on other "
-    "batches, for tools.ensemble.",
+    "frozen<bits> (released code), frozen_float (control), inq<bits> (powers of two, portion by "
+    "portion), noise<bits> (uniform noise of the size of the rounding error on float weights), "
+    "uniform<a> (noise in [-a, a), the paper's control, for example uniform1e-4); with _m1, _m2, "
+    "... behind it on other batches, for tools.ensemble.",
 )
 flags.DEFINE_bool(
     "check_data", True, "Open every image before training; see also python -m tools.check_data."

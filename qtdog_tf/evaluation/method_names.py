@@ -1,11 +1,12 @@
 """What rows and curves are called: method, and the average of its weights. See `method_name`."""
 
+import re
 from collections.abc import Iterable
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.records import RAW, SMA
 from qtdog_tf.training.selection import LAST, SOURCE_VALIDATION
-from qtdog_tf.training.variants import parse_variant, split_member
+from qtdog_tf.training.variants import INQ, Variant, parse_variant, split_member
 
 BASELINE = "ERM"
 _ALGORITHMS = {
@@ -26,7 +27,11 @@ _ALGORITHMS = {
     "vrex": "VREx",
 }
 # In this order they stand in tables, and their styles follow it.
-_ORDER = (BASELINE, *_ALGORITHMS.values(), "SMA", "SWA", "SWAD", "QT-DoG", "frozen", "EoQ")
+_ORDER = (
+    *(BASELINE, *_ALGORITHMS.values(), "SMA", "SWA", "SWAD"),
+    *("QT-DoG", "frozen", "EoQ", "INQ", "PTQ", "noise"),
+)
+_PTQ = re.compile(r"ptq_(rtn|obc)(\d)")
 
 
 def method_name(algorithm: str, variant: str) -> str:
@@ -37,22 +42,25 @@ def method_name(algorithm: str, variant: str) -> str:
         variant: what happened from step K on, "qtdog7" for example, or the name of an ensemble.
 
     Returns:
-        "ERM", "SAM", "QT-DoG 7 bits", "SAM + QT-DoG 7 bits", "frozen at K, 7 bits", "EoQ 7 bits".
+        "ERM", "SAM", "QT-DoG 7 bits", "SAM + QT-DoG 7 bits", "frozen at K, 7 bits", "EoQ 7 bits",
+        "INQ 5 bits", "PTQ (OBC) 7 bits", "noise as of 7 bits", "noise in +-1e-4".
     """
     trained = _ALGORITHMS.get(algorithm, algorithm)
     base, member = split_member(variant)
     suffix = f" (m{member})" if member else ""
     if base.startswith("eoq") and base[3:].isdigit():
         return _combined(trained, f"EoQ {base[3:]} bits")
+    after_training = _PTQ.fullmatch(base)
+    if after_training:
+        what = f"PTQ ({after_training[1].upper()}) {after_training[2]} bits"
+        return _combined(trained, what) + suffix
     try:
         parsed = parse_variant(base)
     except UserError:
         return _combined(trained, variant)
     if parsed.is_erm:
         return trained + suffix
-    bits = f"{parsed.bits} bits" if parsed.quantized else "float"
-    what = f"frozen at K, {bits}" if parsed.mode.startswith("frozen") else f"QT-DoG {bits}"
-    return _combined(trained, what) + suffix
+    return _combined(trained, _what_happened(parsed)) + suffix
 
 
 def average_name(method: str, weights: str) -> str:
@@ -94,6 +102,17 @@ def rule_name(row: str) -> str:
         "oracle": "oracle (looks at the target: no fair result)",
     }
     return f"{weights_name(weights)}, {how.get(rule, rule)}"
+
+
+def _what_happened(variant: Variant) -> str:
+    bits = f"{variant.bits} bits" if variant.quantized else "float"
+    if variant.noise_amplitude is not None:
+        return f"noise in +-{variant.base.removeprefix('uniform')}"
+    if variant.noise_bits is not None:
+        return f"noise as of {variant.noise_bits} bits"
+    if variant.mode == INQ:
+        return f"INQ {bits}"
+    return f"frozen at K, {bits}" if variant.mode.startswith("frozen") else f"QT-DoG {bits}"
 
 
 def _combined(trained: str, what: str) -> str:

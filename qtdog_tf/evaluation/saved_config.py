@@ -82,6 +82,7 @@ _OWN = frozenset(
         "FastConv2D",
         "FastDepthwiseConv2D",
         "FrozenBatchNormalization",
+        "INQWeightQuantizer",
         "LSQWeightQuantizer",
         "QuantizeWrapper",
         "ReverseChannels",

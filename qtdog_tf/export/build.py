@@ -29,6 +29,7 @@ from qtdog_tf.export.quantize import (
     round_weights,
 )
 from qtdog_tf.export.settings import DYNAMIC, FLOAT16, INT4, ExportSettings
+from qtdog_tf.quantization import quantize_wrappers
 
 CALIBRATION_BATCH = 32
 
@@ -63,6 +64,8 @@ def plan_graph(model: keras.Model, settings: ExportSettings) -> ops.Graph:
         UserError: if it cannot, naming the layer and what can be done instead.
     """
     settings.check()
+    if settings.is_integer or settings.kind == DYNAMIC:
+        _refuse_powers_of_two(model, settings.kind)
     # A file that takes floats has no pixel codes that could carry the normalization; and a factor
     # before the first convolution the converter multiplies into its weights.
     absorb = settings.is_integer and settings.input_type != "float32"
@@ -82,6 +85,17 @@ def plan_graph(model: keras.Model, settings: ExportSettings) -> ops.Graph:
     if settings.kind == INT4:
         check_int4(graph)
     return graph
+
+
+def _refuse_powers_of_two(model: keras.Model, kind: str) -> None:
+    """INQ's levels lie ever farther apart, those of integers evenly: 8 bits hold few of both."""
+    for wrapper in quantize_wrappers(model):
+        if wrapper.holds_codes and not wrapper.quantizes:
+            raise UserError(
+                f"the weights of layer {wrapper.layer.name} are powers of two (INQ), which "
+                f"--kind={kind} would round to evenly spaced codes: export --kind=float32, which "
+                "keeps them, or train qtdog7 for learned codes"
+            )
 
 
 def build_file(

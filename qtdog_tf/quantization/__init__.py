@@ -12,7 +12,9 @@ from qtdog_tf.quantization.annotate import (
     quantize_annotate_layer,
     quantize_apply,
 )
+from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
 from qtdog_tf.quantization.lsq import CodeRange
+from qtdog_tf.quantization.noise import UniformNoiseQuantizer
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
 from qtdog_tf.quantization.report import LayerReport, format_report, quantization_report
@@ -23,11 +25,13 @@ from qtdog_tf.quantization.wrapper import MODES, QuantizeWrapper, quantize_wrapp
 __all__ = [
     "MODES",
     "CodeRange",
+    "INQWeightQuantizer",
     "LSQWeightQuantizer",
     "LayerReport",
     "ModelSize",
     "QuantizeAnnotate",
     "QuantizeWrapper",
+    "UniformNoiseQuantizer",
     "WeightQuantizeConfig",
     "all_but",
     "convolutions",

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 
 from qtdog_tf._tfmot import QuantizeConfig
-from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
+from qtdog_tf.quantization.quantizer import WeightQuantizer
 
 
 def kernel_attribute(layer: Any) -> str:
@@ -34,10 +34,10 @@ class WeightQuantizeConfig(QuantizeConfig):
         quantizer: the quantizer of the kernel.
     """
 
-    def __init__(self, quantizer: LSQWeightQuantizer) -> None:
+    def __init__(self, quantizer: WeightQuantizer) -> None:
         self.quantizer = quantizer
 
-    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, LSQWeightQuantizer]]:
+    def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, WeightQuantizer]]:
         """The kernel and its quantizer."""
         return [(getattr(layer, kernel_attribute(layer)), self.quantizer)]
 

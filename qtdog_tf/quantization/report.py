@@ -15,7 +15,7 @@ from qtdog_tf.quantization.annotate import QUANTIZABLE
 from qtdog_tf.quantization.lsq import reduction_axes
 from qtdog_tf.quantization.rebuild import float_reason
 from qtdog_tf.quantization.size import FLOAT_BYTES, packed_bytes
-from qtdog_tf.quantization.wrapper import QuantizeWrapper
+from qtdog_tf.quantization.wrapper import QUANTIZING_MODES, QuantizeWrapper
 
 _HEADER = ("layer", "kind", "weights", "bits", "codes", "a channel", "KB", "float KB", "why float")
 _LEFT = {0, 1, 8}
@@ -117,11 +117,14 @@ def _wrapped(found: _Found) -> Iterator[LayerReport]:
     wrapper = found.layer
     for weight, quantizer, variables in wrapper.quantized_weights:
         inner = dataclasses.replace(found, layer=wrapper.layer)
-        if not wrapper.quantizes:
-            yield _report(inner, weight, why_float=f"quantization is off (mode {wrapper.mode!r})")
+        if not wrapper.holds_codes:
+            why = f"quantization is off (mode {wrapper.mode!r})"
+            if wrapper.mode in QUANTIZING_MODES:
+                why = f"{type(quantizer).__name__} leaves weights of it float"
+            yield _report(inner, weight, why_float=why)
             continue
         codes = quantizer.codes(weight, variables).numpy()
-        step_sizes = sum(math.prod(v.shape) for v in variables.values())
+        step_sizes = quantizer.scales(variables)
         yield _report(
             inner,
             weight,

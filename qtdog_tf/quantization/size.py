@@ -68,7 +68,7 @@ def model_size(model: keras.Model, *, fold_batch_norm: bool = False) -> ModelSiz
     quantized = [
         (weight, quantizer, variables)
         for wrapper in quantize_wrappers(model)
-        if wrapper.quantizes
+        if wrapper.holds_codes
         for weight, quantizer, variables in wrapper.quantized_weights
     ]
     layers = model._flatten_layers(include_self=False) if fold_batch_norm else ()
@@ -76,7 +76,7 @@ def model_size(model: keras.Model, *, fold_batch_norm: bool = False) -> ModelSiz
         weights=sum(_count(v) for v in model.weights if not is_step_size(v)),
         quantized_weights=sum(_count(weight) for weight, _, _ in quantized),
         code_bits=sum(_count(weight) * quantizer.bits for weight, quantizer, _ in quantized),
-        step_sizes=sum(_count(v) for _, _, variables in quantized for v in variables.values()),
+        step_sizes=sum(quantizer.scales(variables) for _, quantizer, variables in quantized),
         folded_weights=sum(_folded_away(layer) for layer in layers),
     )
 
@@ -93,7 +93,7 @@ def entropy_bits_per_weight(model: keras.Model) -> float:
     codes = [
         quantizer.codes(weight, variables).numpy()
         for wrapper in quantize_wrappers(model)
-        if wrapper.quantizes
+        if wrapper.holds_codes
         for weight, quantizer, variables in wrapper.quantized_weights
     ]
     if not codes:

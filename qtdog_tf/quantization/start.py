@@ -1,11 +1,21 @@
 """The start of quantization: switching a wrapped model over in the middle of training."""
 
+from collections.abc import Callable
+
 import keras
 
-from qtdog_tf.quantization.wrapper import check_mode, quantize_wrappers
+from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
+from qtdog_tf.quantization.quantizer import WeightQuantizer
+from qtdog_tf.quantization.wrapper import QUANTIZING_MODES, check_mode, quantize_wrappers
+
+# Makes the quantizer of a wrapped layer from the model, the number of the layer in it, and the
+# quantizer that the layer has.
+MakeQuantizer = Callable[[keras.Model, int, WeightQuantizer], WeightQuantizer]
 
 
-def start_quantization(model: keras.Model, mode: str = "train") -> None:
+def start_quantization(
+    model: keras.Model, mode: str = "train", make_quantizer: MakeQuantizer | None = None
+) -> None:
     """Initialises the step sizes from the present weights and switches every wrapper to `mode`.
 
     Optimizer slots, BatchNorm state and iteration count stay as they are. The train, test and
@@ -20,6 +30,8 @@ def start_quantization(model: keras.Model, mode: str = "train") -> None:
     Args:
         model: a model out of `quantize_apply`.
         mode: "train", "frozen", "off" or "frozen_float", see `QuantizeWrapper`.
+        make_quantizer: makes the quantizer that each layer gets instead of its own: noise, for
+            example. Default: each keeps its own.
 
     Raises:
         ValueError: for an unknown mode, or a model without a wrapped layer.
@@ -32,11 +44,24 @@ def start_quantization(model: keras.Model, mode: str = "train") -> None:
         )
     if all(wrapper.mode == mode for wrapper in wrappers) and mode in ("off", "frozen_float"):
         return
+    replace_quantizers(model, make_quantizer)
     for wrapper in wrappers:
         wrapper.set_mode(mode)
-        if wrapper.quantizes:
+        if mode in QUANTIZING_MODES:
             wrapper.initialize_step_sizes()
     rebuild_functions(model)
+
+
+def replace_quantizers(model: keras.Model, make_quantizer: MakeQuantizer | None) -> None:
+    """Gives every wrapped layer the quantizer that `make_quantizer` makes, if there is one.
+
+    Functions that were already traced do not notice.
+    """
+    if make_quantizer is None:
+        return
+    for number, wrapper in enumerate(quantize_wrappers(model)):
+        quantizer = make_quantizer(model, number, wrapper.quantize_config.quantizer)
+        wrapper.replace_quantizer(WeightQuantizeConfig(quantizer))
 
 
 def rebuild_functions(model: keras.Model) -> None:
@@ -49,5 +74,5 @@ def rebuild_functions(model: keras.Model) -> None:
 
 
 def is_quantized(model: keras.Model) -> bool:
-    """Whether any layer of the model runs on quantized weights now."""
-    return any(wrapper.quantizes for wrapper in quantize_wrappers(model))
+    """Whether any layer of the model has a code for each of its weights now."""
+    return any(wrapper.holds_codes for wrapper in quantize_wrappers(model))

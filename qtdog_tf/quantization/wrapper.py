@@ -74,7 +74,8 @@ class QuantizeWrapper(ConfiguredWrapper):
     Args:
         layer: a Conv2D, DepthwiseConv2D or Dense layer, or any that `quantize_config` understands.
         quantize_config: which weights are quantized, and by what.
-        mode: "train": quantized, latent weights and step sizes learn (the paper).
+        mode: "train": quantized, latent weights and step sizes learn (the paper). With a quantizer
+            other than LSQ: what that one does with the weights, which learn.
             "frozen": quantized, neither learns (what the released code does).
             "off" (default): a float layer; the step sizes are there and unused.
             "frozen_float": a float layer whose weights do not learn (control).
@@ -108,8 +109,13 @@ class QuantizeWrapper(ConfiguredWrapper):
 
     @property
     def quantizes(self) -> bool:
-        """Whether the layer runs on quantized weights now."""
-        return self._mode in QUANTIZING_MODES
+        """Whether the layer runs on codes times step sizes now."""
+        return self._mode in QUANTIZING_MODES and self.quantize_config.quantizer.has_lattice
+
+    @property
+    def holds_codes(self) -> bool:
+        """Whether each weight is one of at most 2^bits values now, on a lattice or not."""
+        return self._mode in QUANTIZING_MODES and self.quantize_config.quantizer.holds_codes
 
     @property
     def quantized_weights(self) -> list[tuple[Any, Any, dict[str, Any]]]:
@@ -138,6 +144,22 @@ class QuantizeWrapper(ConfiguredWrapper):
         if freezes != (before in FREEZING_MODES):
             self._let_learn(not freezes)
 
+    def replace_quantizer(self, quantize_config: WeightQuantizeConfig) -> None:
+        """Gives the built layer another quantizer over the same variables.
+
+        Functions that were already traced do not notice.
+
+        Args:
+            quantize_config: with the new quantizer.
+        """
+        self.quantize_config = quantize_config
+        pairs = quantize_config.get_weights_and_quantizers(self.layer)
+        for number, (weight, quantizer) in enumerate(pairs):
+            _, before, variables = self._quantized[number]
+            before.detach(weight)
+            quantizer.attach(weight)
+            self._quantized[number] = (weight, quantizer, variables)
+
     def _let_learn(self, learns: bool) -> None:
         for weight, _, variables in self._quantized:
             for variable in (weight, *variables.values()):
@@ -160,10 +182,10 @@ class QuantizeWrapper(ConfiguredWrapper):
             quantizer.initialize(weight, variables)
 
     def call(self, inputs: Any, training: bool | None = None, **kwargs: Any) -> Any:
-        """The layer's output, computed with quantized weights where `quantizes`."""
+        """The layer's output, computed with what the quantizer makes of the weights."""
         if self.layer._call_has_training_arg:
             kwargs["training"] = training
-        if not self.quantizes:
+        if self._mode not in QUANTIZING_MODES:
             return self.layer(inputs, **kwargs)
         dtype = self.layer.compute_dtype
         quantized = [

@@ -1,14 +1,16 @@
 """Small Keras callbacks of training: the start of quantization, progress, logs of the loss."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import keras
 from tqdm import tqdm
 
-from qtdog_tf.quantization.start import is_quantized, start_quantization
-from qtdog_tf.quantization.wrapper import check_mode
+from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
+from qtdog_tf.quantization.start import MakeQuantizer, is_quantized, start_quantization
+from qtdog_tf.quantization.wrapper import check_mode, quantize_wrappers
 
 
 class StartQuantization(keras.callbacks.Callback):
@@ -23,23 +25,28 @@ class StartQuantization(keras.callbacks.Callback):
     Args:
         step: step K, whose update is the first quantized one. Paper: 2000 of 5000.
         mode: "train" (default), "frozen", "off" or "frozen_float", see `QuantizeWrapper`.
+        make_quantizer: see `start_quantization`. Default: each layer keeps its own.
 
     Raises:
         ValueError: for a negative step or an unknown mode; when training begins, if the model
             runs several steps an execution and K falls between two.
     """
 
-    def __init__(self, step: int, mode: str = "train") -> None:
+    def __init__(
+        self, step: int, mode: str = "train", make_quantizer: MakeQuantizer | None = None
+    ) -> None:
         super().__init__()
         if step < 0:
             raise ValueError(f"step must be 0 or more, received {step}")
         self.step = step
         self.mode = check_mode(mode)
+        self.make_quantizer = make_quantizer
         self.started = False
 
     def on_train_begin(self, logs: Any = None) -> None:
-        """Checks that hooks will see step K; a model that is quantized already goes on as it is."""
-        self.started = is_quantized(self.model)
+        """Checks that hooks will see step K; a model that has started already goes on as it is."""
+        modes = {wrapper.mode for wrapper in quantize_wrappers(self.model)}
+        self.started = is_quantized(self.model) or modes == {self.mode}
         stride = self.model.steps_per_execution
         if self.step % stride:
             raise ValueError(
@@ -50,8 +57,48 @@ class StartQuantization(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Starts quantization, if this is step K."""
         if not self.started and int(self.model.optimizer.iterations.numpy()) >= self.step:
-            start_quantization(self.model, self.mode)
+            start_quantization(self.model, self.mode, self.make_quantizer)
             self.started = True
+
+
+class FixPortions(keras.callbacks.Callback):
+    """Fixes one portion after the other of the weights of INQ's layers.
+
+    Args:
+        schedule: (the step at whose beginning it is fixed, portion of each layer), rising. A model
+            that goes on from a checkpoint has what was fixed before.
+
+    Raises:
+        ValueError: when training begins, if a step falls between two executions of the model.
+    """
+
+    def __init__(self, schedule: Sequence[tuple[int, float]]) -> None:
+        super().__init__()
+        self.schedule = list(schedule)
+        self._done = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Checks that hooks will see each step."""
+        self._done = 0
+        stride = self.model.steps_per_execution
+        for step, _ in self.schedule:
+            if step % stride:
+                raise ValueError(
+                    f"a portion cannot be fixed at step {step}: with steps_per_execution={stride} "
+                    f"callbacks act at multiples of {stride} only"
+                )
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Fixes a portion, if it is time."""
+        step = int(self.model.optimizer.iterations.numpy())
+        due = [portion for at, portion in self.schedule if at <= step]
+        if len(due) == self._done:
+            return
+        self._done = len(due)
+        for wrapper in quantize_wrappers(self.model):
+            for weight, quantizer, variables in wrapper.quantized_weights:
+                if isinstance(quantizer, INQWeightQuantizer):
+                    quantizer.fix(weight, variables, due[-1])
 
 
 class Progress(keras.callbacks.Callback):

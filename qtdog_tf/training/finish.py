@@ -10,7 +10,12 @@ import keras
 from qtdog_tf.algorithms import without_mixstyle
 from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.files import replacing, write_json, write_text
-from qtdog_tf.quantization import format_report, model_size, quantization_report
+from qtdog_tf.quantization import (
+    format_report,
+    model_size,
+    quantization_report,
+    quantize_wrappers,
+)
 from qtdog_tf.records import RAW, Evaluation
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.summary import summarize
@@ -37,6 +42,8 @@ def save_models(
 ) -> None:
     """Saves the last and the selected weights, as trained and averaged; leaves the last in place.
 
+    INQ's weights are saved as the levels that the model computes with.
+
     Args:
         model: at the end of training.
         keepers: one for each kind of weights.
@@ -46,12 +53,25 @@ def save_models(
     save_model(model, folder / model_file("last", RAW))
     for average in averages:
         with average.applied():
+            _put_on_levels(model)
             save_model(model, folder / model_file("last", average.name))
     last = model.get_weights()
     for keeper in keepers:
         model.set_weights(keeper.values)
+        _put_on_levels(model)
         save_model(model, folder / model_file("selected", keeper.weights))
     model.set_weights(last)
+
+
+def _put_on_levels(model: keras.Model) -> None:
+    """Weights with codes and no lattice become the values that they stand for.
+
+    A lattice's latent weights stay: training of a saved QT-DoG model may go on.
+    """
+    for wrapper in quantize_wrappers(model):
+        if wrapper.holds_codes and not wrapper.quantizes:
+            for weight, quantizer, variables in wrapper.quantized_weights:
+                weight.assign(quantizer(weight, False, variables))
 
 
 def save_model(model: keras.Model, path: Path) -> None:

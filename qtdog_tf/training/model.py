@@ -14,7 +14,8 @@ from qtdog_tf.algorithms import (
 )
 from qtdog_tf.models import build_classifier
 from qtdog_tf.quantization.annotate import all_but, convolutions, quantize
-from qtdog_tf.quantization.start import rebuild_functions
+from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
+from qtdog_tf.quantization.start import MakeQuantizer, rebuild_functions, replace_quantizers
 from qtdog_tf.quantization.wrapper import quantize_wrappers
 from qtdog_tf.training.adam import Adam
 from qtdog_tf.training.averages import build_averages
@@ -155,13 +156,17 @@ class ModelPool:
         self._num_domains = num_domains
         self._model: keras.Model | None = None
         self._bits: int | None = None
+        self._own: list[WeightQuantizeConfig] = []
 
-    def get(self, bits: int | None, mode: str = "off") -> keras.Model:
+    def get(
+        self, bits: int | None, mode: str = "off", make_quantizer: MakeQuantizer | None = None
+    ) -> keras.Model:
         """A model whose wrappers have `bits` and are in `mode`; its state is anybody's.
 
         Args:
             bits: bit width of the codes; None if the phase does not quantize.
             mode: mode of the wrappers at the beginning of the phase.
+            make_quantizer: see `start_quantization`; of a phase that began before.
         """
         if self._model is None or (bits is not None and bits != self._bits):
             # The functions of the model before would stay alive in Keras' global state.
@@ -177,9 +182,14 @@ class ModelPool:
                 algorithm=self._algorithm,
                 num_domains=self._num_domains,
             )
+            self._own = [w.quantize_config for w in quantize_wrappers(self._model)]
         wrappers = quantize_wrappers(self._model)
-        if any(wrapper.mode != mode for wrapper in wrappers):
-            for wrapper in wrappers:
+        pairs = list(zip(wrappers, self._own, strict=True))
+        others = make_quantizer is not None or any(w.quantize_config is not o for w, o in pairs)
+        if others or any(wrapper.mode != mode for wrapper in wrappers):
+            for wrapper, own in pairs:
                 wrapper.set_mode(mode)
+                wrapper.replace_quantizer(own)
+            replace_quantizers(self._model, make_quantizer)
             rebuild_functions(self._model)
         return self._model

@@ -3,7 +3,7 @@
 import dataclasses
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.quantization import lsq
+from qtdog_tf.quantization import inq, lsq
 from qtdog_tf.records import SMA, SWA, SWAD
 from qtdog_tf.settings import Settings, setting
 
@@ -95,6 +95,22 @@ class TrainSettings(Settings):
         "Drop the lowest code: auto (at 8 bits only), always (needed for int4 files), never.",
         choices=("auto", "always", "never"),
     )
+    inq_levels: str = setting(
+        "paper",
+        "INQ: 2^(bits-2) powers of two of each sign (paper), or 2^(bits-1) - 1 (released code).",
+        choices=inq.LEVEL_RULES,
+    )
+    inq_portions: tuple = setting(
+        ("0.5", "0.75", "0.875", "1"),
+        "INQ: parts of the weights that are fixed, the first at quantize_step (its paper, for "
+        "ResNets); the last must be 1.",
+    )
+    inq_every: int = setting(
+        0,
+        "INQ: steps from one portion to the next; 0: those after quantize_step divided by the "
+        "number of portions.",
+        at_least=0,
+    )
     averages: tuple = setting(
         (SMA,),
         "Averages of the weights that are kept, evaluated and saved beside the weights as trained: "
@@ -151,6 +167,42 @@ class TrainSettings(Settings):
                 f"steps_per_execution ({self.steps_per_execution}) must divide quantize_step "
                 f"({self.quantize_step}), since callbacks act between executions"
             )
+
+        self._check_portions()
+
+    def _check_portions(self) -> None:
+        try:
+            portions = [float(text) for text in self.inq_portions]
+        except ValueError:
+            portions = []
+        rises = all(a < b for a, b in zip([0.0, *portions], portions, strict=False))
+        if not portions or not rises or portions[-1] != 1:
+            raise UserError(
+                "inq_portions must be rising numbers above 0, the last one 1; received "
+                f"{','.join(map(str, self.inq_portions))}"
+            )
+        if self.inq_every % self.steps_per_execution:
+            raise UserError(
+                f"steps_per_execution ({self.steps_per_execution}) must divide inq_every "
+                f"({self.inq_every}), since callbacks act between executions"
+            )
+        if self.inq_every and self.portion_steps[-1][0] >= self.steps:
+            raise UserError(
+                f"with inq_every={self.inq_every} INQ would fix its last portion at step "
+                f"{self.portion_steps[-1][0]}, and steps is {self.steps}: lower inq_every"
+            )
+
+    @property
+    def portion_steps(self) -> list[tuple[int, float]]:
+        """INQ's schedule: (the step at whose beginning a portion is fixed, the portion)."""
+        every = self.inq_every
+        if not every:
+            every = (self.steps - self.quantize_step) // len(self.inq_portions)
+            every -= every % self.steps_per_execution
+        return [
+            (self.quantize_step + number * every, float(portion))
+            for number, portion in enumerate(self.inq_portions)
+        ]
 
     @property
     def narrow(self) -> bool | None:

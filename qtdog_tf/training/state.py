@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from qtdog_tf.errors import UserError
+from qtdog_tf.quantization.wrapper import quantize_wrappers
 from qtdog_tf.training.optimizer import QuantizationOptimizer
 
 State = dict[str, np.ndarray]
@@ -19,8 +20,8 @@ def state_variables(model: keras.Model) -> dict[str, Any]:
     """Every variable that decides how training goes on, by name.
 
     The model's variables, those of the optimizer (count, averages), the slots of both inner
-    optimizers, which Keras does not list with the outer one, and the state of the model's
-    algorithm, if it has one.
+    optimizers, which Keras does not list with the outer one, the state of the model's algorithm, if
+    it has one, and what quantizers note beside the model.
 
     Args:
         model: compiled with a `QuantizationOptimizer`, which must be built.
@@ -36,6 +37,12 @@ def state_variables(model: keras.Model) -> dict[str, Any]:
         groups["loss_scale"] = model.optimizer.variables
     if hasattr(model, "algorithm"):
         groups["algorithm"] = model.algorithm.variables
+    groups["quantizers"] = [
+        variable
+        for wrapper in quantize_wrappers(model)
+        for _, quantizer, _ in wrapper.quantized_weights
+        for variable in quantizer.variables
+    ]
     return {f"{g}/{i:04d}": v for g, variables in groups.items() for i, v in enumerate(variables)}
 
 

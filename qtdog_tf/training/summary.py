@@ -30,11 +30,12 @@ def summarize(evaluations: Sequence[Evaluation], from_step: int = 0) -> dict[str
         for rule in RULES:
             if rule == ORACLE and not choices[-1].target:
                 continue
-            rows[f"{weights}/{rule}"] = _row(select(choices, rule))
+            rows[f"{weights}/{rule}"] = summary_row(select(choices, rule))
     return {"rows": rows}
 
 
-def _row(chosen: Evaluation) -> dict[str, Any]:
+def summary_row(chosen: Evaluation) -> dict[str, Any]:
+    """The values of the row of a summary that reports an evaluation, see `summarize`."""
     row: dict[str, Any] = {
         "step": chosen.step,
         "quantized": chosen.quantized,

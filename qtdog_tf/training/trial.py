@@ -20,11 +20,12 @@ from qtdog_tf.environment import numeric_environment
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json, remove_unfinished, write_json
 from qtdog_tf.locks import hold
+from qtdog_tf.quantization import quantize_wrappers
 from qtdog_tf.records import IN, OUT, RAW
 from qtdog_tf.runs import claim_folder
 from qtdog_tf.training.bad_images import without_images
 from qtdog_tf.training.batches import MEBIBYTE, Batches
-from qtdog_tf.training.callbacks import Progress, StartQuantization
+from qtdog_tf.training.callbacks import FixPortions, Progress, StartQuantization
 from qtdog_tf.training.evaluation import Part
 from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
 from qtdog_tf.training.interruption import Interruption
@@ -39,7 +40,8 @@ from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.state import restore_state, unwrap_optimizer
-from qtdog_tf.training.variants import Variant
+from qtdog_tf.training.variant_quantizers import quantizer_of
+from qtdog_tf.training.variants import INQ, NOISE, Variant
 
 
 def trial_folder(output: Path, roles: Roles, trial_seed: int) -> Path:
@@ -189,7 +191,7 @@ class Trial:
             self.progress.skip(saved.step)
             return
         # With the bits of a variant, which then goes on with the same model.
-        model = self._models.get(next((v.bits for v in variants if v.quantized), None))
+        model = self._models.get(next((v.lsq_bits for v in variants if v.lsq_bits), None))
         if saved is not None:
             _resume(model, saved, keepers)
         folder.cut_logs(saved.step if saved else 0)
@@ -199,13 +201,17 @@ class Trial:
         settings = self.settings
         folder = self._phase_folder(variant.name)
         from_step = 0 if variant.is_erm or settings.select_from_float else settings.quantize_step
+        if variant.mode == INQ:
+            # Before, some of its weights are float.
+            from_step = settings.portion_steps[-1][0]
         keepers = self._keepers(from_step)
-        bits = variant.bits if variant.quantized else None
+        bits = variant.lsq_bits
+        make_quantizer = quantizer_of(variant, settings, self.seed)
         saved = folder.load()
-        switch: StartQuantization | None = None
+        callbacks: list[keras.callbacks.Callback] = []
         moves: tuple[str, ...] = ()
         if saved:
-            model = self._models.get(bits, variant.mode)
+            model = self._models.get(bits, variant.wrapper_mode, make_quantizer)
             _resume(model, saved, keepers)
             folder.cut_logs(saved.step)
         else:
@@ -215,10 +221,22 @@ class Trial:
             if not variant.is_erm:
                 for average in unwrap_optimizer(model).averages:
                     average.restart(settings.quantize_step)
-            switch, moves = StartQuantization(settings.quantize_step, variant.mode), shared.moves
+            callbacks.append(
+                StartQuantization(settings.quantize_step, variant.wrapper_mode, make_quantizer)
+            )
+            moves = shared.moves
+        if variant.mode == INQ:
+            callbacks.append(FixPortions(settings.portion_steps))
         phase = self._train(
-            model, folder, keepers, settings.steps, saved, switch, variant.member, moves
+            model, folder, keepers, settings.steps, saved, callbacks, variant.member, moves
         )
+        if variant.mode == NOISE:
+            # A float model like any other, also in its file.
+            self._models.get(bits)
+        elif variant.mode == INQ:
+            # Nothing in these layers learns any more.
+            for wrapper in quantize_wrappers(model):
+                wrapper.set_mode("frozen")
         save_models(model, keepers, phase.averages, folder.path)
         names = ("data", "holdout", "split_by", "backbone", "image_size")
         identity = {name: getattr(settings, name) for name in names}
@@ -257,7 +275,7 @@ class Trial:
         keepers: Sequence[KeepSelected],
         stop: int,
         saved: PhaseState | None,
-        switch: StartQuantization | None = None,
+        callbacks: Sequence[keras.callbacks.Callback] = (),
         member: int = 0,
         moves: Sequence[str] = (),
     ) -> PhaseRun:
@@ -280,7 +298,7 @@ class Trial:
         self.progress.skip(start - first)
         began = time.monotonic()
         with self.progress.phase(f"{self.folder.name} {name}", start, stop) as bar:
-            phase.run(stop, [*([switch] if switch else []), Progress(bar)])
+            phase.run(stop, [*callbacks, Progress(bar)])
         self._log_time(name, stop - start, time.monotonic() - began)
         return phase
 

@@ -1,0 +1,59 @@
+"""What one saved model of a run gets right, as a row of its summary, as training measures it.
+
+For models that are made of a finished run. Start from `measure_row`.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+
+from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.evaluation.pixels import naming_unreadable
+from qtdog_tf.evaluation.run_folder import Run
+from qtdog_tf.quantization import is_quantized
+from qtdog_tf.records import RAW, SOURCE, TARGET, Evaluation, Score
+from qtdog_tf.training.evaluation import Part, predict_logits, score
+from qtdog_tf.training.parts import evaluation_parts
+from qtdog_tf.training.roles import Roles
+from qtdog_tf.training.summary import summary_row
+
+
+def parts_of_run(run: Run, domain_set: DomainSet) -> list[Part]:
+    """What the evaluations of a run's training look at.
+
+    Args:
+        run: a single run.
+        domain_set: data that the run `owns`.
+
+    Raises:
+        UserError: if run.json does not give the run's split.
+    """
+    roles = Roles(run.sources, run.targets)
+    return evaluation_parts(domain_set, run.splits(domain_set), roles, run.image_size)
+
+
+def measure_row(
+    model: keras.Model, parts: Sequence[Part], step: int, domain_set: DomainSet
+) -> dict[str, Any]:
+    """Evaluates a model on every part.
+
+    Args:
+        model: from pixels to logits.
+        parts: see `parts_of_run`.
+        step: the step whose weights the model was made of.
+        domain_set: what the parts are of, to name an image that cannot be read.
+
+    Returns:
+        The values of a row, see `summarize`.
+
+    Raises:
+        UserError: if an image cannot be read, naming it.
+    """
+    measured: dict[str, dict[str, dict[str, Score]]] = {SOURCE: {}, TARGET: {}}
+    with naming_unreadable([path for domain in domain_set.domains for path in domain.paths]):
+        for part in parts:
+            found = score(predict_logits(model, part.images), part.labels)
+            measured[part.role].setdefault(part.domain, {})[part.split] = found
+    evaluation = Evaluation(step, RAW, is_quantized(model), measured[SOURCE], measured[TARGET])
+    return summary_row(evaluation)
