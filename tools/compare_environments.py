@@ -57,9 +57,7 @@ def main(argv: list[str]) -> None:
     rows = [_compare(name, folders[first], folders[name]) for name in others]
     header = ["environment", "files", "other bits", "weights differ by", "predictions differ by"]
     print(format_table(header, [_cells(row) for row in rows]))
-    print(
-        "Largest differences of the last models, in parts of the largest value of their tensor."
-    )
+    print("Largest differences of the last models, in parts of the largest value of their tensor.")
     if FLAGS.report:
         write_json(Path(FLAGS.report), {"environments": rows, "versions": versions()})
 
