@@ -48,7 +48,14 @@ def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
     for name in ("erm", "qtdog4"):
         written = {path.name for path in (folder / name).iterdir()}
         assert written == {
-            *("run.json", "summary.json", "results.jsonl", "layers.txt", "tensorboard"),
+            *(
+                "run.json",
+                "summary.json",
+                "results.jsonl",
+                "scalars.jsonl",
+                "layers.txt",
+                "tensorboard",
+            ),
             *("selected.keras", "selected_sma.keras", "last.keras", "last_sma.keras"),
         }
     assert "line+flat" in done.stdout and "qtdog4" in done.stdout
