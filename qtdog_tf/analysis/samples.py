@@ -57,12 +57,12 @@ def read_samples(
             f"{domain_set.name} is not what run {run.path} was trained on, or has changed since: "
             "an analysis needs the run's own data"
         )
-    wanted = [(run.sources, IN), (run.sources, OUT), (run.targets, ALL)]
-    samples = []
-    for domains, part in wanted:
-        for name in domains:
-            samples += _read(run, domain_set, name, part, limit, seed)
-    return samples
+    splits = run.splits(domain_set)
+    # Members of an ensemble with splits of their own have seen every image of a source together.
+    wanted = [(name, IN) for name in run.sources if len(splits[name].in_)]
+    wanted += [(name, OUT) for name in run.sources if len(splits[name].out)]
+    wanted += [(name, ALL) for name in run.targets]
+    return [_read(run, domain_set, name, part, limit, seed) for name, part in wanted]
 
 
 def of_role(samples: Sequence[Sample], role: str) -> list[Sample]:
@@ -78,14 +78,12 @@ def of_role(samples: Sequence[Sample], role: str) -> list[Sample]:
 
 def _read(
     run: Run, domain_set: DomainSet, name: str, part: str, limit: int | None, seed: int
-) -> list[Sample]:
+) -> Sample:
     (images,) = choose_images(run, domain_set, (name,), part)
     chosen = np.arange(len(images.domain))
     if limit is not None and len(chosen) > limit:
         key = [seed, sum(name.encode()), len(chosen)]
         chosen = np.sort(np.random.default_rng(key).permutation(chosen)[:limit])
-    if not len(chosen):
-        return []
     paths = tuple(images.domain.paths[i] for i in chosen)
     pixels = read_pixels(paths, run.image_size)
-    return [Sample(name, images.role, part, paths, pixels, images.domain.labels[chosen])]
+    return Sample(name, images.role, part, paths, pixels, images.domain.labels[chosen])
