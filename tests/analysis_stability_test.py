@@ -116,6 +116,7 @@ def write_run(output: Path, variant: str = "qtdog7", **identity: object) -> Run:
     path = output / "line-trial0" / variant
     ResultsLog(path / "results.jsonl").append(CURVE)
     write_json(output / "settings.json", {"identity": {"quantize_step": 20, **identity}})
+    write_json(path / "summary.json", {})
     bits = 7 if variant.startswith("qtdog") else 32
     names = ("flat",), ("target0", "target1")
     facts = ("emoji_styles", 0.2, "", "tiny", 16, ("face", "hand"), *names, 0, "listing", "split")
@@ -124,12 +125,27 @@ def write_run(output: Path, variant: str = "qtdog7", **identity: object) -> Run:
 
 @pytest.mark.parametrize(
     ("variant", "leaky", "selected"),
-    [("qtdog7", False, 30), ("qtdog7", True, 10), ("erm", False, 10), ("frozen_float", False, 30)],
+    [
+        ("qtdog7", False, 30),
+        ("qtdog7", True, 10),
+        ("erm", False, 10),
+        ("erm_m1", False, 10),
+        ("frozen_float", False, 30),
+    ],
 )
 def test_of_a_run(tmp_path: Path, variant: str, leaky: bool, selected: int) -> None:
     found = run_stability(write_run(tmp_path, variant, select_from_float=leaky))
     assert found == stability(CURVE, start=20, from_step=0 if selected == 10 else 20)
     assert found["weights"]["raw"]["selected_step"] == selected
+
+
+def test_the_start_of_selection_is_the_one_that_training_had(tmp_path: Path) -> None:
+    """INQ is selected from its last portion on, which step K does not tell."""
+    run = write_run(tmp_path, "inq5")
+    assert run_stability(run)["weights"]["raw"]["selected_step"] == 30
+    for first, selected in ((5, 10), (21, 30), (31, None)):
+        write_json(run.path / "summary.json", {"selected_from": first})
+        assert run_stability(run)["weights"]["raw"]["selected_step"] == selected
 
 
 def test_what_cannot_be_done_is_one_sentence(tmp_path: Path) -> None:

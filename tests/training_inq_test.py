@@ -91,6 +91,7 @@ def test_every_model_is_on_powers_of_two_and_is_the_one_that_was_measured(
     assert summary["float_bytes"] == plain["float_bytes"]
     assert plain["bytes"] - summary["bytes"] == 4 * (8 + 8 + 8 + 16 - 4)
     # Selected among the steps at which all is fixed.
+    assert summary["selected_from"] == 12 and plain["selected_from"] == 6
     assert all(row["quantized"] and row["step"] >= 12 for row in summary["rows"].values())
     parts = [
         p for p in make_trial(domain_set, tmp_path).parts() if (p.role, p.split) == (SOURCE, OUT)

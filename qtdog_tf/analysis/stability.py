@@ -11,18 +11,20 @@ say it in numbers, for each kind of weights, with a_t the mean over targets of t
 Start from `run_stability`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.run_folder import Run
+from qtdog_tf.evaluation.run_values import read_values
 from qtdog_tf.files import read_json
 from qtdog_tf.records import IN, OUT, Evaluation
 from qtdog_tf.runs import ResultsLog
+from qtdog_tf.training.finish import SUMMARY
 from qtdog_tf.training.selection import SOURCE_VALIDATION, candidates, select
-from qtdog_tf.training.variants import parse_variant
+from qtdog_tf.training.variants import split_member
 
 
 def run_stability(run: Run) -> dict[str, Any]:
@@ -49,8 +51,24 @@ def run_stability(run: Run) -> dict[str, Any]:
     if not evaluations:
         raise UserError(f"{log.path} is gone or empty: the stability of a run is read from it")
     start, leaky = _quantize_step(run)
-    from_step = 0 if parse_variant(run.variant).is_erm or leaky else start
+    summary = read_values(run.path / SUMMARY)
+    from_step = selectable_from(summary, run.variant, start, leaky)
     return stability(evaluations, start=start, from_step=from_step)
+
+
+def selectable_from(summary: Mapping[str, Any], variant: str, start: int, leaky: bool) -> int:
+    """The first step of a run that source validation could select.
+
+    Args:
+        summary: of the run; one that an older version wrote does not say it.
+        variant: of the run.
+        start: step K.
+        leaky: whether float steps may be selected for a quantized model.
+    """
+    recorded = summary.get("selected_from")
+    if type(recorded) is int:
+        return recorded
+    return 0 if leaky or split_member(variant)[0] == "erm" else start
 
 
 def stability(

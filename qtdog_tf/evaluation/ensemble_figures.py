@@ -17,19 +17,13 @@ from qtdog_tf.data.splits import Split
 from qtdog_tf.ensemble import members_of, with_members
 from qtdog_tf.evaluation.images import ALL
 from qtdog_tf.evaluation.inference import predict_logits
+from qtdog_tf.evaluation.method_names import row_of_model
 from qtdog_tf.evaluation.run_folder import run_from_values
 from qtdog_tf.quantization import model_size
-from qtdog_tf.records import IN, OUT, RAW, SMA, SWA, SWAD
+from qtdog_tf.records import IN, OUT
 from qtdog_tf.training.evaluation import score
-from qtdog_tf.training.selection import LAST, SOURCE_VALIDATION
 
 ENSEMBLE = "ensemble"
-# The row of a run's summary that reports each of its models.
-ROW_OF_MODEL = {
-    f"{choice}{suffix}": f"{weights}/{rule}"
-    for choice, rule in (("selected", SOURCE_VALIDATION), ("last", LAST))
-    for weights, suffix in ((RAW, ""), (SMA, "_sma"), (SWA, "_swa"), (SWAD, "_swad"))
-}
 Values = dict[str, Any]
 
 
@@ -73,7 +67,7 @@ def ensemble_summary(ensemble: keras.Model, values: Values, data: DomainSet | No
         "bytes": sizes[ENSEMBLE].packed_bytes,
         "float_bytes": sizes[ENSEMBLE].float_bytes,
         "figures": figures,
-        "rows": {ROW_OF_MODEL[values["model"]]: row},
+        "rows": {row_of_model(values["model"]): row},
     }
 
 

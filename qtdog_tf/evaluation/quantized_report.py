@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from qtdog_tf.evaluation.ensemble_figures import ROW_OF_MODEL
+from qtdog_tf.evaluation.method_names import row_of_model
+from qtdog_tf.evaluation.run_folder import MODELS
 from qtdog_tf.tables import format_table
 from qtdog_tf.training.tables import percent
 
@@ -21,7 +22,8 @@ def quantized_table(summary: Mapping[str, Any]) -> str:
         summary: what `quantize_run` returned.
     """
     rows = []
-    for model, row in ROW_OF_MODEL.items():
+    for model in MODELS:
+        row = row_of_model(model)
         if row in summary["rows"]:
             before, after = summary["float_rows"][row], summary["rows"][row]
             pairs = ((before.get(key), after.get(key)) for key in _KEYS)

@@ -14,7 +14,7 @@ import numpy as np
 
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
-from qtdog_tf.evaluation.ensemble_figures import ROW_OF_MODEL
+from qtdog_tf.evaluation.method_names import row_of_model
 from qtdog_tf.evaluation.model_rows import measure_row, parts_of_run
 from qtdog_tf.evaluation.run_folder import MODELS, Run
 from qtdog_tf.evaluation.run_values import read_values
@@ -26,6 +26,7 @@ from qtdog_tf.quantization import format_report, is_quantized, model_size, quant
 from qtdog_tf.quantization.post_training import Advance, quantize_after_training
 from qtdog_tf.quantization.post_training_settings import OBC, PostTrainingSettings
 from qtdog_tf.runs import claim_folder, is_claimed, versions
+from qtdog_tf.training.evaluation import Part
 from qtdog_tf.training.finish import SUMMARY, save_model
 from qtdog_tf.training.selection import LAST
 from qtdog_tf.training.variants import FLOAT_BITS, split_member
@@ -114,7 +115,7 @@ def quantize_run(
             "known any more: restore it"
         )
     before = read_summary(run.path / SUMMARY)
-    rows = {ROW_OF_MODEL[name]: _float_row(run, before, name) for name in models}
+    rows = {row_of_model(name): _float_row(run, before, name) for name in models}
     values = {
         **read_values(run.path / "run.json"),
         "variant": {"name": variant_name(run, settings), "mode": "train", "bits": settings.bits},
@@ -137,11 +138,9 @@ def quantize_run(
             quantized = load_saved_model(path)
             evaluated = evaluated or quantized
             evaluated.set_weights(quantized.get_weights())
-            row = rows[ROW_OF_MODEL[name]]
-            # Training looks at its own images at the last step only.
-            is_last = row["step"] == before["rows"][_last_row(name)]["step"]
-            mine = [part for part in parts if is_last or not part.last_only]
-            measured[ROW_OF_MODEL[name]] = measure_row(evaluated, mine, row["step"], domain_set)
+            row = rows[row_of_model(name)]
+            mine = _parts_measured(parts, row, before, name)
+            measured[row_of_model(name)] = measure_row(evaluated, mine, row["step"], domain_set)
         size = model_size(quantized)
         write_text(output / "layers.txt", format_report(quantization_report(quantized)) + "\n")
         sizes = {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}
@@ -150,18 +149,24 @@ def quantize_run(
     return read_json(output / SUMMARY)
 
 
+def _parts_measured(parts: Sequence[Part], row: Values, before: Values, model: str) -> list[Part]:
+    """What training measured at the step of a row: its own images at the last step only."""
+    is_last = row["step"] == before["rows"][_last_row(model)]["step"]
+    return [part for part in parts if is_last or not part.last_only]
+
+
 def _float_row(run: Run, summary: Values, model: str) -> Values:
-    for row in (ROW_OF_MODEL[model], _last_row(model)):
+    for row in (row_of_model(model), _last_row(model)):
         if not isinstance(summary["rows"].get(row, {}).get("step"), int):
             raise UserError(
                 f"{run.path / SUMMARY} is damaged (no row {row!r} with a step): restore it, or "
                 "train the run again"
             )
-    return summary["rows"][ROW_OF_MODEL[model]]
+    return summary["rows"][row_of_model(model)]
 
 
 def _last_row(model: str) -> str:
-    return f"{ROW_OF_MODEL[model].partition('/')[0]}/{LAST}"
+    return f"{row_of_model(model).partition('/')[0]}/{LAST}"
 
 
 def _identity(run: Run, settings: PostTrainingSettings, models: Sequence[str]) -> Values:

@@ -211,12 +211,23 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     found: dict[Path, Path] = {}
     for path in map(Path, paths):
         path = path.expanduser()
-        inside = sorted(p.parent for kind in ("*", "*/*") for p in path.glob(f"{kind}/{_SUMMARY}"))
+        inside = runs_inside(path, _SUMMARY)
         if (path / _SUMMARY).is_file() or not inside:
             open_run(path)
             inside = [path]
         found.update({folder.resolve(): folder for folder in inside})
     return list(found.values())
+
+
+def runs_inside(path: Path, file: str) -> list[Path]:
+    """The folders of runs in that of a trial, or of all runs, that hold a file, sorted.
+
+    Args:
+        path: the folder.
+        file: its name: "summary.json" of finished runs, "results.jsonl" of runs with a log.
+    """
+    kinds = ("*", "*-trial*/*", "*-ensemble*/*")
+    return sorted(p.parent for kind in kinds for p in path.glob(f"{kind}/{file}"))
 
 
 def run_from_values(path: Path, values: dict[str, Any]) -> Run:

@@ -71,36 +71,8 @@ def _uniformity(series: Series) -> Html:
     shown_name = next((name for name in series if "7 bits" in name), next(iter(series)))
     shown = series[shown_name][0]
     layers = shown.result["layers"]
-    lines = []
-    for name, entries in series.items():
-        values = divergences(entries)
-        sample = [entry.result.get("kl_uniform_sample") for entry in entries]
-        in_steps = divergences(entries, "kl_in_steps")
-        inside = divergences(entries, "kl_inside")
-        low, middle, high = np.quantile(values, [0, 0.5, 1])
-        lines.append(
-            [
-                name,
-                short(middle, 2),
-                f"{short(low, 2)} to {short(high, 2)}",
-                short(float(np.median(in_steps)), 2) if in_steps else "-",
-                short(float(np.median(inside)), 2) if inside else "-",
-                short_and_error(sample, 2).partition(f" {PM}")[0],
-                str(len(values)),
-            ]
-        )
-    paper = ", ".join(short(value, 2) for value in PAPER_KL[1:])
-    lines.append(
-        [
-            "paper, ResNet-50, 7 bits",
-            short(float(np.median(PAPER_KL)), 2),
-            f"one layer {short(PAPER_KL[0], 2)}; four further {paper}",
-            "-",
-            "-",
-            "-",
-            str(len(PAPER_KL)),
-        ]
-    )
+    lines = [_divergence_row(name, entries) for name, entries in series.items()]
+    lines.append(_paper_row())
     bins = shown.result.get("bins", len(layers[0]["histogram"]["density"]))
     body = paragraph(
         "The theory takes the difference of quantized and latent weight as uniform on one step. "
@@ -133,6 +105,35 @@ def _uniformity(series: Series) -> Html:
         f"Every layer of {shown.label}, {shown.model} ({len(layers)})", _layer_table(shown)
     )
     return heading("Is the noise uniform?") + body
+
+
+def _divergence_row(name: str, entries: Sequence[Entry]) -> list[str]:
+    values = divergences(entries)
+    low, middle, high = np.quantile(values, [0, 0.5, 1])
+    sample = [entry.result.get("kl_uniform_sample") for entry in entries]
+    return [
+        name,
+        short(middle, 2),
+        f"{short(low, 2)} to {short(high, 2)}",
+        *(_median(divergences(entries, key)) for key in ("kl_in_steps", "kl_inside")),
+        short_and_error(sample, 2).partition(f" {PM}")[0],
+        str(len(values)),
+    ]
+
+
+def _paper_row() -> list[str]:
+    others = ", ".join(short(value, 2) for value in PAPER_KL[1:])
+    return [
+        "paper, ResNet-50, 7 bits",
+        short(float(np.median(PAPER_KL)), 2),
+        f"one layer {short(PAPER_KL[0], 2)}; four further {others}",
+        *("-", "-", "-"),
+        str(len(PAPER_KL)),
+    ]
+
+
+def _median(values: Sequence[float]) -> str:
+    return short(float(np.median(values)), 2) if values else "-"
 
 
 def _layer_table(entry: Entry) -> Html:

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from qtdog_tf.analysis.stability import stability
+from qtdog_tf.analysis.stability import selectable_from, stability
 from qtdog_tf.errors import UserError, one_line
 from qtdog_tf.evaluation.method_names import method_name
+from qtdog_tf.evaluation.run_folder import runs_inside
 from qtdog_tf.evaluation.summary_values import read_summary
 from qtdog_tf.report.records import Output, RunRecord, RunSet, output_of
 from qtdog_tf.report.shapes import ANYTHING, COUNT, NUMBER, TEXT, Each, check, read_checked
@@ -66,10 +67,8 @@ def _find(path: Path) -> tuple[list[Path], list[Path]]:
         raise UserError(f"run folder {path} {what}")
     if (path / SUMMARY).is_file():
         return [path], []
-    kinds = ("*", "*-trial*/*", "*-ensemble*/*")
-    finished = sorted(p.parent for kind in kinds for p in path.glob(f"{kind}/{SUMMARY}"))
-    logged = sorted(p.parent for kind in kinds for p in path.glob(f"{kind}/{_LOG}"))
-    unfinished = [p for p in logged if p not in finished and p.name != "float"]
+    finished = runs_inside(path, SUMMARY)
+    unfinished = [p for p in runs_inside(path, _LOG) if p not in finished and p.name != "float"]
     if not finished:
         more = f" ({len(unfinished)} are not finished)" * bool(unfinished)
         raise UserError(f"{path} holds no finished run{more}: name an output folder of tools.train")
@@ -104,14 +103,15 @@ def _read_run(folder: Path, output: Output) -> RunRecord:
             f"{output.path / 'settings.json'} is damaged (algorithm or quantize_step): {_REMEDY}"
         )
     variant = summary["variant"]["name"]
-    leaky = variant == "erm" or bool(output.settings.get("select_from_float", False))
+    leaky = bool(output.settings.get("select_from_float", False))
+    from_step = selectable_from(summary, variant, start or 0, leaky)
     return RunRecord(
         path=folder,
         output=output.path,
         method=method_name(algorithm, variant),
         algorithm=algorithm,
         summary=summary,
-        curves=_read_curves(folder / _LOG, start or 0, 0 if leaky else start or 0),
+        curves=_read_curves(folder / _LOG, start or 0, from_step),
         start=start,
     )
 

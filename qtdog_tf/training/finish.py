@@ -109,4 +109,5 @@ def write_summary(
     size = model_size(model)
     summary = summarize(evaluations, from_step)
     sizes = {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}
-    write_json(folder / SUMMARY, {**identity, **sizes, **summary, **marks})
+    started = {"selected_from": from_step}
+    write_json(folder / SUMMARY, {**identity, **sizes, **started, **summary, **marks})
