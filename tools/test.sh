@@ -57,4 +57,5 @@ step ruff format --check .
 step mypy
 step shellcheck tools/*.sh .ci/run
 step lint_build_files
-step pytest -n 2 --durations=10 "$@"
+# A file at a time: what its tests share is made once, and not once in each worker.
+step pytest -n 2 --dist loadfile --durations=10 "$@"
