@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from qtdog_tf.algorithms import ALGORITHMS, AlgorithmSettings, build_algorithm
 from qtdog_tf.quantization.quantizer import is_step_size
@@ -14,14 +13,6 @@ __all__ = ["determinism"]  # a fixture
 
 # Small enough to be reached within the steps of these tests.
 ANNEAL = {"fishr_anneal_steps": 1, "irm_anneal_steps": 1, "vrex_anneal_steps": 1}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def quick_tracing():
-    """Without graph optimization, which takes longer here than all that is computed."""
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    yield
-    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": False})
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -4,7 +4,6 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tensorflow.python.framework import config
 
 from qtdog_tf.algorithms import AlgorithmModel
 from qtdog_tf.algorithms.mixstyle_places import insert_mixstyle
@@ -22,10 +21,8 @@ DOMAIN = np.repeat(np.arange(DOMAINS), PER_DOMAIN).astype("int32")
 
 @pytest.fixture(autouse=True, scope="module")
 def determinism():
-    """Repeats bit for bit, and leaves TensorFlow as it was: XLA does not go with it."""
-    config.enable_op_determinism()
-    yield
-    config.disable_op_determinism()
+    """Repeats bit for bit."""
+    tf.config.experimental.enable_op_determinism()
 
 
 def small_classifier(dropout=0.3, policy="float32"):

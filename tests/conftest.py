@@ -1,13 +1,16 @@
 """Settings of the whole suite."""
 
 import os
+from collections.abc import Iterator
 
 import hypothesis
+import pytest
 
 # TensorFlow reports its CPU features on every start. Errors still get through.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
+from tensorflow.python.framework import config
 
 # To optimize a graph takes longer than a test runs it. Programs in a process of their own, which
 # are tested as a person runs them, do optimize.
@@ -16,3 +19,10 @@ tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 # The same examples in every run, however busy the machine: a failure is never a matter of luck.
 hypothesis.settings.register_profile("qtdog_tf", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("qtdog_tf")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def determinism_ends_with_a_module() -> Iterator[None]:
+    """Training switches it on for the whole process, and XLA does not go with it."""
+    yield
+    config.disable_op_determinism()

@@ -8,7 +8,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from tensorflow.python.framework import config
 
 from qtdog_tf.averaging.simple_moving_average import SimpleMovingAverage
 from qtdog_tf.quantization.annotate import quantize
@@ -97,8 +96,6 @@ def test_mixed_precision(policy):
 
 
 def test_compiled_by_xla_it_trains_alike():
-    # A test before may have asked for determinism, with which Keras leaves XLA out.
-    config.disable_op_determinism()
     plain, jitted = build(jit_compile=False), build(jit_compile=True)
     assert fit(plain) == pytest.approx(fit(jitted), rel=1e-5)
     for ours, theirs in zip(jitted.get_weights(), plain.get_weights(), strict=True):
