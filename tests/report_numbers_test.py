@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from qtdog_tf.evaluation.accuracy_rows import Row, all_targets, is_complete, mean_and_error
 from qtdog_tf.evaluation.method_names import (
     average_name,
     method_name,
@@ -16,7 +17,7 @@ from qtdog_tf.evaluation.method_names import (
     rule_name,
 )
 from qtdog_tf.evaluation.summary_values import read_summary
-from qtdog_tf.report.accuracies import Row, accuracy_rows, all_targets, is_complete, mean_and_error
+from qtdog_tf.report.accuracies import accuracy_rows
 from qtdog_tf.report.analyses import Entry
 from qtdog_tf.report.flat_values import paired_flatness, quoted_radius
 from qtdog_tf.report.material import gather
@@ -181,7 +182,7 @@ def test_methods_are_named_and_ordered() -> None:
         ("erm", "frozen_float"): "frozen at K, float",
         ("erm", "qtdog7_m2"): "QT-DoG 7 bits (m2)",
         ("erm", "eoq7"): "EoQ 7 bits",
-        ("erm", "erm_ensemble"): "erm_ensemble",
+        ("erm", "erm_ensemble"): "ERM ensemble",
         ("new", "erm"): "new",
     }
     for (algorithm, variant), name in names.items():

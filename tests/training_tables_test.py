@@ -8,6 +8,7 @@ from qtdog_tf.tables import format_table
 from qtdog_tf.training.tables import (
     SELECTED_SMA,
     paired_table,
+    row_name,
     run_table,
     standard_error,
     trial_table,
@@ -53,6 +54,14 @@ def test_incomplete_rows_are_marked() -> None:
     assert " ".join(row.split()) == "qtdog7 85.0 +- 3.5 70.0 incomplete 3"
 
 
+def test_domains_held_out_together_are_no_part_of_the_average() -> None:
+    pair = {**summary("erm", "line", 0, 0.10), "targets": ["flat", "line"]}
+    lines = trial_table([*RUNS[:4], pair], SELECTED_SMA).splitlines()
+    assert lines[0].split() == ["variant", "flat", "line", "average", "runs"]
+    assert lines[2].split()[-4:] == ["67.5", "+-", "1.8", "4"]
+    assert trial_table([pair], SELECTED_SMA).splitlines()[2].split() == ["erm", "10.0", "10.0", "1"]
+
+
 def test_one_row_a_run() -> None:
     table = run_table(RUNS[:1]).splitlines()
     assert " ".join(table[2].split()) == "line 0 erm 7 3.00 9 90.0 50.0 - - - - 50.0"
@@ -68,3 +77,22 @@ def test_paired_differences_by_hand() -> None:
     # Pairs: line 0: +20, flat 0: 0, flat 1: +10. Mean 10, sample deviation 10, over sqrt(3).
     assert " ".join(lines[2].split()) == "qtdog7 +10.0 5.8 2 / 0 3"
     assert len(lines) == 3
+
+
+def test_rows_say_the_algorithm() -> None:
+    """Also of what stays float under it: the variant "erm" of SAM is SAM."""
+    sam = [{**run, "algorithm": "sam"} for run in RUNS]
+    names = {"erm": "sam", "erm_m2": "sam_m2", "qtdog7_m1": "sam+qtdog7_m1"}
+    for variant, name in names.items():
+        assert row_name({**summary(variant, "line", 0, 0.5), "algorithm": "sam"}) == name
+        assert row_name({**summary(variant, "line", 0, 0.5), "algorithm": "erm"}) == variant
+    assert run_table(sam[:1]).splitlines()[2].split()[2] == "sam"
+    rows = trial_table([*RUNS, *sam], SELECTED_SMA).splitlines()[2:]
+    assert [row.split()[0] for row in rows] == ["erm", "qtdog7", "sam", "sam+qtdog7"]
+    for baseline in ("erm", "sam"):
+        title, _, row = paired_table(sam, baseline, SELECTED_SMA, "target_in").splitlines()
+        assert title.startswith("variant minus sam ")
+        assert " ".join(row.split()) == "sam+qtdog7 +10.0 5.8 2 / 0 3"
+    # Of both kinds the row of that very name is the baseline.
+    both = paired_table([*sam, *RUNS], "erm", SELECTED_SMA, "target_in").splitlines()
+    assert [row.split()[0] for row in both[2:]] == ["sam", "sam+qtdog7", "qtdog7"]

@@ -3,16 +3,10 @@
 import shlex
 from collections.abc import Sequence
 
+from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, Row, all_targets, is_complete
 from qtdog_tf.evaluation.method_names import rank
 from qtdog_tf.pictures.forest import svg_forest
-from qtdog_tf.report.accuracies import (
-    INCOMPLETE,
-    Row,
-    accuracy_rows,
-    all_targets,
-    is_complete,
-    own_rule_rows,
-)
+from qtdog_tf.report.accuracies import accuracy_rows, own_rule_rows
 from qtdog_tf.report.headline_details import every_run, number_or_none, other_rules
 from qtdog_tf.report.html import Html, element, join
 from qtdog_tf.report.material import Material

@@ -8,14 +8,9 @@ from collections.abc import Callable
 
 import numpy as np
 
+from qtdog_tf.evaluation.accuracy_rows import all_targets, is_complete, mean_and_error
 from qtdog_tf.evaluation.method_names import rank
-from qtdog_tf.report.accuracies import (
-    accuracy_rows,
-    all_targets,
-    is_complete,
-    mean_and_error,
-    own_rule_rows,
-)
+from qtdog_tf.report.accuracies import accuracy_rows, own_rule_rows
 from qtdog_tf.report.html import Html, element
 from qtdog_tf.report.material import Material
 from qtdog_tf.report.minute_analyses import (

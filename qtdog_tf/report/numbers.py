@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from qtdog_tf.evaluation.accuracy_rows import Pair
 from qtdog_tf.training.tables import standard_error
 
 PM, MINUS = "\N{PLUS-MINUS SIGN}", "\N{MINUS SIGN}"
-# A run of one target and trial: what a comparison pairs by.
-Pair = tuple[str, int]
 
 
 def percent(value: float | None, signed: bool = False) -> str:

@@ -18,8 +18,9 @@ class RunRecord:
         algorithm: the training method, "erm" for example.
         summary: its summary.json.
         curves: accuracy over steps and its stability, by kind of weights, see
-            `qtdog_tf.analysis.stability.stability`; empty without a log.
+            `qtdog_tf.analysis.stability.stability`; empty without a log, or if not asked for.
         start: step K; None if the settings are not there.
+        from_step: the first step that source validation could select.
     """
 
     path: Path
@@ -29,6 +30,7 @@ class RunRecord:
     summary: Mapping[str, Any]
     curves: Mapping[str, Mapping[str, Any]]
     start: int | None
+    from_step: int
 
     @property
     def variant(self) -> str:

@@ -31,11 +31,12 @@ _SUMMARY = {
 _LOG = "results.jsonl"
 
 
-def read_runs(paths: Iterable[str | Path]) -> RunSet:
+def read_runs(paths: Iterable[str | Path], *, curves: bool = True) -> RunSet:
     """Reads runs.
 
     Args:
         paths: folders of a run, of a trial, or of all runs as tools.train makes them.
+        curves: read the logs too, for the curves of the runs.
 
     Raises:
         UserError: if one does not exist, holds no finished run, or a file in it is damaged.
@@ -54,7 +55,7 @@ def read_runs(paths: Iterable[str | Path]) -> RunSet:
         output = output_of(folder)
         if output.resolve() not in outputs:
             outputs[output.resolve()] = _read_output(output)
-    records = [_read_run(run, outputs[output_of(run).resolve()]) for run in runs.values()]
+    records = [_read_run(run, outputs[output_of(run).resolve()], curves) for run in runs.values()]
     return RunSet(
         tuple(_told_apart(records)), tuple(outputs.values()), tuple(dict.fromkeys(unfinished))
     )
@@ -93,7 +94,7 @@ def _read_output(folder: Path) -> Output:
     )
 
 
-def _read_run(folder: Path, output: Output) -> RunRecord:
+def _read_run(folder: Path, output: Output, curves: bool) -> RunRecord:
     summary = read_summary(folder / SUMMARY)
     check(folder / SUMMARY, summary, _SUMMARY, _REMEDY)
     algorithm = summary.get("algorithm", output.settings.get("algorithm", "erm"))
@@ -111,8 +112,9 @@ def _read_run(folder: Path, output: Output) -> RunRecord:
         method=method_name(algorithm, variant),
         algorithm=algorithm,
         summary=summary,
-        curves=_read_curves(folder / _LOG, start or 0, from_step),
+        curves=_read_curves(folder / _LOG, start or 0, from_step) if curves else {},
         start=start,
+        from_step=from_step,
     )
 
 

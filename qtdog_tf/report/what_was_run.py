@@ -29,6 +29,7 @@ _VALUES_SHOWN = 8
 _MARKS = {
     "skipped_images": "training images that could not be read were skipped",
     "resumed_elsewhere": "training went on on another machine or version",
+    "replicas": "several devices shared every batch",
 }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from qtdog_tf.tables import format_table
+from qtdog_tf.training.variants import split_member
 
 Summary = dict[str, Any]
 
@@ -15,11 +16,27 @@ SELECTED = "raw/source_validation"
 LAST_SMA = "sma/last"
 LAST = "raw/last"
 ORACLE_SMA = "sma/oracle"
+# Both the algorithm that changes nothing, and the variant that quantizes nothing.
+ERM = "erm"
 
 
 def percent(value: float | None) -> str:
     """An accuracy from 0 to 1 as percent with one decimal; "-" for none."""
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def row_name(summary: Summary) -> str:
+    """What a run is called in tables: its variant, behind the algorithm if that is not ERM.
+
+    Under another algorithm the variant "erm" means that the run stays float, so it is called by the
+    algorithm: "sam", where "qtdog7" is "sam+qtdog7". A second member of it is "sam_m1".
+    """
+    variant, algorithm = summary["variant"]["name"], summary.get("algorithm", ERM)
+    if algorithm == ERM:
+        return variant
+    if split_member(variant)[0] == ERM:
+        return algorithm + variant.removeprefix(ERM)
+    return f"{algorithm}+{variant}"
 
 
 def run_table(summaries: Sequence[Summary]) -> str:
@@ -37,7 +54,7 @@ def run_table(summaries: Sequence[Summary]) -> str:
             [
                 "+".join(summary["targets"]) or "none",
                 str(summary["trial_seed"]),
-                summary["variant"]["name"],
+                row_name(summary),
                 str(summary["variant"]["bits"]),
                 f"{summary['bytes'] / 1e6:.2f}",
                 str(headline["step"]),
@@ -64,7 +81,7 @@ def standard_error(values: Sequence[float]) -> float:
 def mean_over_trials(
     summaries: Iterable[Summary], row: str, key: str
 ) -> dict[str, dict[str, list[float]]]:
-    """Values by variant and target, one a trial.
+    """Values by row and target, one a trial.
 
     Args:
         summaries: of finished runs.
@@ -72,15 +89,27 @@ def mean_over_trials(
         key: "target_in" for example.
 
     Returns:
-        {variant: {target: [values]}}; runs that lack the value are left out.
+        {`row_name`: {target: [values]}}; runs that lack the value are left out.
     """
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for summary in summaries:
         value = summary["rows"].get(row, {}).get(key)
         if value is not None:
             target = "+".join(summary["targets"])
-            values[summary["variant"]["name"]][target].append(value)
+            values[row_name(summary)][target].append(value)
     return values
+
+
+def target_columns(targets: Iterable[Sequence[str]]) -> list[str]:
+    """The targets of the runs of one table, side by side, each joined by "+".
+
+    Args:
+        targets: of each run. Domains held out together get a column only if none was held out
+            alone: beside single ones they are for cross-validation, and no part of an average.
+    """
+    listed = list(targets)
+    alone = [names for names in listed if len(names) == 1]
+    return sorted({"+".join(names) for names in alone or listed})
 
 
 def trial_table(summaries: Sequence[Summary], row: str, key: str = "target_in") -> str:
@@ -89,7 +118,7 @@ def trial_table(summaries: Sequence[Summary], row: str, key: str = "target_in") 
     The average column is taken per trial first, and its error is over trials.
     """
     values = mean_over_trials(summaries, row, key)
-    targets = sorted({target for by_target in values.values() for target in by_target})
+    targets = target_columns(s["targets"] for s in summaries if key in s["rows"].get(row, {}))
     rows = []
     for variant, by_target in values.items():
         cells = [_mean_and_error(by_target.get(target, [])) for target in targets]
@@ -98,7 +127,7 @@ def trial_table(summaries: Sequence[Summary], row: str, key: str = "target_in") 
         if len(counts) == 1:
             per_trial = np.mean([by_target[target] for target in targets], axis=0)
             average = _mean_and_error(list(per_trial))
-        runs = sum(len(trials) for trials in by_target.values())
+        runs = sum(len(by_target.get(target, [])) for target in targets)
         rows.append([variant, *cells, average, str(runs)])
     return format_table(["variant", *targets, "average", "runs"], rows)
 
@@ -119,7 +148,7 @@ def paired_table(summaries: Sequence[Summary], baseline: str, row: str, key: str
 
     Args:
         summaries: of finished runs.
-        baseline: name of the variant to compare with.
+        baseline: row or variant to compare with: "erm" is "sam" among runs of SAM.
         row: "sma/source_validation" for example.
         key: "target_in" for example.
     """
@@ -128,7 +157,10 @@ def paired_table(summaries: Sequence[Summary], baseline: str, row: str, key: str
         value = summary["rows"].get(row, {}).get(key)
         if value is not None:
             pair = ("+".join(summary["targets"]), summary["trial_seed"])
-            accuracies[summary["variant"]["name"]][pair] = value
+            accuracies[row_name(summary)][pair] = value
+    if baseline not in accuracies:
+        named = [row_name(s) for s in summaries if s["variant"]["name"] == baseline]
+        baseline = named[0] if named else baseline
     reference = accuracies.pop(baseline, {})
     rows = []
     for variant, values in accuracies.items():
