@@ -7,17 +7,27 @@ from qtdog_tf.algorithms import ALGORITHMS, AlgorithmSettings, build_algorithm
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.quantization.start import start_quantization
 from qtdog_tf.training.state import capture_state, restore_state
-from tests.algorithms_models import STEPS, assert_same_state, build, determinism, fit
+from tests.algorithms_models import (
+    STEPS,
+    assert_same_state,
+    build,
+    determinism,
+    fit,
+    small_classifier,
+)
 
 __all__ = ["determinism"]  # a fixture
 
 # Small enough to be reached within the steps of these tests.
 ANNEAL = {"fishr_anneal_steps": 1, "irm_anneal_steps": 1, "vrex_anneal_steps": 1}
+ANNEAL |= {"saqat_window": 2, "saqat_threshold": 1.0}
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_it_trains_quantizes_repeats_and_goes_on_from_a_checkpoint(name):
-    model = build(build_algorithm(AlgorithmSettings(algorithm=name, **ANNEAL), seed=5))
+    teacher = {"teacher": "a run"} if name == "distill" else {}
+    settings = AlgorithmSettings(algorithm=name, **ANNEAL, **teacher)
+    model = build(build_algorithm(settings, 5, small_classifier() if teacher else None))
     states = [capture_state(model)]
     logs = [fit(model, 0, 2)]
     states.append(capture_state(model))

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from qtdog_tf.algorithms import AlgorithmSettings, prepare_model, without_mixstyle
 from qtdog_tf.algorithms.mixstyle import MixStyle, mix
-from qtdog_tf.algorithms.mixstyle_places import PLACES, insert_mixstyle
+from qtdog_tf.algorithms.mixstyle_places import PLACES, insert_mixstyle, mixstyle_places
 from qtdog_tf.algorithms.randomness import symmetric_beta
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import build_classifier
@@ -77,9 +77,8 @@ def test_beta_variates():
 
 
 def test_places_are_the_ends_of_stages():
-    for name in ("resnet18", "resnet50"):
-        blocks, _ = VARIANTS[name]
-        ends = [f"layer{stage}_{blocks[stage - 1] - 1}_relu" for stage in (1, 2, 3)]
+    for name, variant in VARIANTS.items():
+        ends = [f"layer{stage}_{variant.blocks[stage - 1] - 1}_relu" for stage in (1, 2, 3)]
         assert list(PLACES[name]) == ends
 
 
@@ -122,6 +121,11 @@ def test_it_keeps_what_was_frozen_and_survives_quantize():
     assert not model.get_layer("quant_stem_conv").layer._kernel.trainable
 
 
+def test_a_transformer_has_no_place_for_it():
+    with pytest.raises(UserError, match="deit_small has tokens instead"):
+        mixstyle_places("deit_small")
+
+
 def test_places_that_do_not_exist():
     classifier = build_classifier("tiny", 3, image_size=8, weights=None)
     with pytest.raises(UserError, match="no layer 'nowhere' to put MixStyle behind"):
@@ -130,7 +134,7 @@ def test_places_that_do_not_exist():
         insert_mixstyle(classifier, ["pool"])
     settings = AlgorithmSettings(algorithm="mixstyle")
     with pytest.raises(UserError, match="set mixstyle_layers to the names"):
-        prepare_model(classifier, settings, "applications/MobileNetV2")
+        prepare_model(classifier, settings, "applications/VGG16")
     settings = AlgorithmSettings(algorithm="mixstyle", mixstyle_layers="stem_relu, top_relu")
-    model = prepare_model(classifier, settings, "applications/MobileNetV2")
+    model = prepare_model(classifier, settings, "applications/VGG16")
     assert sum(isinstance(layer, MixStyle) for layer in model.layers) == 2

@@ -181,7 +181,7 @@ def test_replicas_are_refused_where_a_batch_does_not_split(monkeypatch):
         AlgorithmModel(classifier.input, classifier.output, algorithm=CORAL(), num_domains=2)
 
 
-@pytest.mark.parametrize("name", ["sam", "sagm", "mldg"])
+@pytest.mark.parametrize("name", ["sam", "sagm", "saqat", "mldg"])
 def test_an_overflow_under_loss_scaling_skips_the_step(name):
     model = build(
         build_algorithm(AlgorithmSettings(algorithm=name)),

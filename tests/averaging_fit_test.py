@@ -2,6 +2,7 @@
 
 import keras
 import pytest
+import tensorflow as tf
 
 from qtdog_tf.averaging import (
     SimpleMovingAverage,
@@ -39,6 +40,34 @@ def test_swa_is_ready_from_its_first_sample_on():
     assert not average.ready
     with pytest.raises(ValueError, match="no average yet: 'swa'"), average.applied():
         pass
+
+
+@pytest.mark.parametrize(
+    ("average", "before", "after"),
+    [
+        # Weights are 1, 2, 3, ... after each update. The moving average counts from the second on.
+        (SimpleMovingAverage(3), (2 + 3 + 4) / 3, (4 + 5 + 6) / 3),
+        (StochasticWeightAverage(), (1 + 2 + 3 + 4) / 4, (5 + 6) / 2),
+        # Not converged: the last of the segments, which evaluations close after each update.
+        (StochasticWeightAverageDensely(), 4, 6),
+    ],
+)
+def test_an_average_that_begins_anew_forgets_what_was_before(average, before, after):
+    average.begin_anew(0)  # not built: nothing to forget
+    variable = keras.Variable([0.0])
+    average.build([variable])
+
+    def train(start, stop):
+        for update in range(start, stop):
+            variable.assign([update])
+            average.update(tf.constant(update, tf.int64), tf.constant(0, tf.int64))
+            average.evaluated(evaluation(update - 1, 1.0 / update))
+
+    train(1, 5)
+    assert float(average.values()[0][0]) == pytest.approx(before)
+    average.begin_anew(4)
+    train(5, 7)
+    assert float(average.values()[0][0]) == pytest.approx(after)
 
 
 def test_averages_see_every_step_of_an_execution_of_several():

@@ -13,6 +13,7 @@ from qtdog_tf.evaluation.saved_model import load_saved_model
 from qtdog_tf.export import ExportSettings, plan_graph
 from qtdog_tf.files import read_json
 from qtdog_tf.quantization import quantize_wrappers
+from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.training.callbacks import FixPortions, StartQuantization
 from qtdog_tf.training.evaluation import predict_logits, score
@@ -58,12 +59,21 @@ def test_fork_equals_a_straight_fit(
     make_quantizer = quantizer_of(variant, SETTINGS, trial.seed)
     callbacks = [StartQuantization(SETTINGS.quantize_step, variant.wrapper_mode, make_quantizer)]
     if variant is INQ:
-        callbacks.append(FixPortions([(6, 0.5), (8, 0.75), (10, 0.875), (12, 1.0)]))
+        schedule = [(6, 0.5), (8, 0.75), (10, 0.875), (12, 1.0)]
+        callbacks.append(FixPortions(schedule, model.optimizer.averages))
     batches = trial.batches().between(0, SETTINGS.steps)
     model.fit(batches, verbose=0, shuffle=False, callbacks=callbacks)
     forked = weights_of(finished / variant.name / "last.keras")
     for mine, theirs in zip(model.get_weights(), forked, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+    # The average began anew with the last portion: where all is fixed it is the same to the bit.
+    fixed = {id(weight) for w in quantize_wrappers(model) for weight, _, _ in w.quantized_weights}
+    (average,) = model.optimizer.averages
+    for weight, mean in zip(model.trainable_variables, average.values(), strict=True):
+        if variant is INQ and id(weight) in fixed:
+            np.testing.assert_array_equal(weight, mean, weight.path)
+        elif not is_step_size(weight):
+            assert not np.array_equal(weight, mean), weight.path
 
 
 # What is saved last is the state after step 7, when the second portion is due, and after step 10,

@@ -1,13 +1,14 @@
 """Small trials in a folder, and whether two runs are one and the same, bit for bit."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
+from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.training.evaluation import DomainEvaluation
 from qtdog_tf.training.progress import PhaseProgress
@@ -29,9 +30,10 @@ def make_trial(
     output: Path,
     settings: TrainSettings = SETTINGS,
     run_settings: RunSettings | None = None,
+    algorithm: AlgorithmSettings | None = None,
 ) -> Trial:
     progress = PhaseProgress(100, enabled=False)
-    return Trial(settings, domain_set, ROLES, 0, output, progress, run_settings)
+    return Trial(settings, domain_set, ROLES, 0, output, progress, run_settings, algorithm)
 
 
 def weights_of(path: Path) -> list[np.ndarray]:
@@ -54,8 +56,19 @@ def run_with_a_break(
     stop_at: int,
     monkeypatch: pytest.MonkeyPatch,
     run_settings: RunSettings | None = None,
+    settings: TrainSettings = SETTINGS,
+    algorithm: AlgorithmSettings | None = None,
 ) -> None:
     """Trains, is killed after the update of step `stop_at`, before it is saved, and goes on."""
+    with interrupted(stop_at, monkeypatch):
+        make_trial(domain_set, output, settings, run_settings, algorithm).run(variants)
+    assert not (output / "line-trial0" / variants[0].name / "summary.json").exists()
+    make_trial(domain_set, output, settings, run_settings, algorithm).run(variants)
+
+
+@contextlib.contextmanager
+def interrupted(stop_at: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Within this context training is killed after the update of step `stop_at`."""
     original = DomainEvaluation.on_train_batch_end
     calls = []
 
@@ -67,7 +80,5 @@ def run_with_a_break(
 
     monkeypatch.setattr(DomainEvaluation, "on_train_batch_end", interrupt)
     with contextlib.suppress(KeyboardInterrupt):
-        make_trial(domain_set, output, run_settings=run_settings).run(variants)
-    assert not (output / "line-trial0" / variants[0].name / "summary.json").exists()
+        yield
     monkeypatch.setattr(DomainEvaluation, "on_train_batch_end", original)
-    make_trial(domain_set, output, run_settings=run_settings).run(variants)

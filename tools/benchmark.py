@@ -2,6 +2,7 @@ r"""Measures what training costs: steps with and without quantization, input pip
 
   python -m tools.benchmark                              EfficientNet-Lite0, 48 images of 64 pixels
   python -m tools.benchmark --backbone=resnet50 --weights=none --image_size=224 --images=24
+  python -m tools.benchmark --measure=steps --variants=quantized,sam,sagm,saqat
   python -m tools.benchmark --measure=input,import
 
 Step times of all variants are taken in turn, round by round, in one process, so that a machine
@@ -19,6 +20,7 @@ import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data import open_domains, split_domains, training_batches
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import write_json
@@ -32,7 +34,9 @@ from qtdog_tf.training.settings import TrainSettings
 from tools._main import refuse_arguments, run_tool
 
 MEASURES = ("steps", "input", "import")
-VARIANTS = ("stock", "float", "disabled", "quantized", "frozen", "bfloat16")
+# Algorithms of two passes a step, quantized.
+TWO_PASSES = ("sam", "sagm", "saqat")
+VARIANTS = ("stock", "float", "disabled", "quantized", "frozen", "bfloat16", *TWO_PASSES)
 CLASSES = 11
 
 FLAGS = flags.FLAGS
@@ -43,7 +47,7 @@ flags.DEFINE_list(
     "Steps to time. stock: Keras' own depthwise convolution and Adam, what this package began "
     "with; float: its own, without wrappers; disabled: wrapped, quantization off, with a "
     "moving average; quantized: 7 bits; frozen: 7 bits, convolutions frozen; bfloat16: quantized, "
-    "mixed precision.",
+    "mixed precision; sam, sagm, saqat: quantized, by that algorithm.",
 )
 flags.DEFINE_string("backbone", "efficientnet_lite0", "See python -m tools.train --help.")
 flags.DEFINE_string("weights", "imagenet", "Initial weights; none for random ones.")
@@ -137,7 +141,8 @@ def build(name: str) -> keras.Model:
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=False)
         return model
-    model = build_training_model(settings, CLASSES, bits=7, seed=0)
+    algorithm = AlgorithmSettings(algorithm=name if name in TWO_PASSES else "erm")
+    model = build_training_model(settings, CLASSES, bits=7, seed=0, algorithm=algorithm)
     if name != "disabled":
         start_quantization(model, "frozen" if name == "frozen" else "train")
     return model

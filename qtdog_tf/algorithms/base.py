@@ -40,7 +40,7 @@ class Algorithm:
     Attributes:
         name: its name in `AlgorithmSettings`.
         splits_over_replicas: whether a batch may be divided between replicas: true where the loss
-            is a mean over images.
+            is a mean over images, see `qtdog_tf/algorithms/replicas.py`.
         min_domains: how many source domains it needs; with 1 it does not look at domains.
         min_images: how many images of each domain it needs in a batch.
         reset_step: the step at whose beginning the optimizer's moments are forgotten, or None.
@@ -85,6 +85,11 @@ class Algorithm:
     def variables(self) -> list[Any]:
         """Keras variables of the method's own state; they belong into a checkpoint."""
         return []
+
+    @property
+    def scalars(self) -> dict[str, float]:
+        """What is worth a look while training goes on, by name; logged at every evaluation."""
+        return {}
 
     def loss(self, model: keras.Model, batch: Batch) -> Outcome:
         """The loss of a batch, with the model run in training mode.

@@ -19,6 +19,8 @@ class CORAL(FeatureAlgorithm):
     """
 
     name = "coral"
+    # Covariances are over all images of a domain.
+    splits_over_replicas = False
     min_domains = 2
     min_images = 2
 

@@ -13,6 +13,7 @@ class ERM(Algorithm):
     """
 
     name = "erm"
+    # A mean over images; so are "mixup" and "distill".
     splits_over_replicas = True
 
     def loss(self, model: keras.Model, batch: Batch) -> Outcome:

@@ -20,6 +20,8 @@ class Fish(Algorithm):
     """
 
     name = "fish"
+    # Weights are set in the middle of a step, from gradients over all images of a domain.
+    splits_over_replicas = False
     min_domains = 2
 
     def __init__(self, meta_lr: float = 0.5) -> None:

@@ -26,6 +26,8 @@ class Fishr(FeatureAlgorithm):
     """
 
     name = "fishr"
+    # The variance is over all images of a domain.
+    splits_over_replicas = False
     min_domains = 2
     min_images = 2
 

@@ -21,6 +21,8 @@ class GroupDRO(Algorithm):
     """
 
     name = "groupdro"
+    # A domain's weight comes from its loss over all of its images.
+    splits_over_replicas = False
     min_domains = 2
 
     def __init__(self, eta: float = 1e-2) -> None:

@@ -22,6 +22,8 @@ class IRM(Algorithm):
     """
 
     name = "irm"
+    # The penalty is a product of means over the images of a domain.
+    splits_over_replicas = False
     min_domains = 2
     min_images = 2
 

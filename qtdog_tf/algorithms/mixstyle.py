@@ -18,6 +18,8 @@ class MixStyleERM(ERM):
     """ERM's loss, for a model with `MixStyle` layers."""
 
     name = "mixstyle"
+    # The style may come from any image of the batch.
+    splits_over_replicas = False
 
 
 @keras.saving.register_keras_serializable("qtdog_tf")

@@ -13,9 +13,23 @@ from qtdog_tf.quantization.rebuild import copy_layer
 PLACES = {
     "resnet18": ("layer1_1_relu", "layer2_1_relu", "layer3_1_relu"),
     "resnet50": ("layer1_2_relu", "layer2_3_relu", "layer3_5_relu"),
+    "resnext50_32x4d": ("layer1_2_relu", "layer2_3_relu", "layer3_5_relu"),
     "efficientnet_lite0": ("block1a_project_bn", "block2b_add", "block3b_add"),
+    "applications/MobileNetV2": ("expanded_conv_project_BN", "block_2_add", "block_5_add"),
+    "applications/MobileNetV3Small": (
+        "expanded_conv_project_bn",
+        "expanded_conv_2_add",
+        "expanded_conv_7_add",
+    ),
+    "applications/MobileNetV3Large": (
+        "expanded_conv_add",
+        "expanded_conv_2_add",
+        "expanded_conv_5_add",
+    ),
     "tiny": ("stem_relu", "block_add", "top_relu"),
 }
+# Transformers: a token is no place of a feature map whose statistics would be a style.
+_WITHOUT_MAPS = ("deit_small",)
 
 
 def mixstyle_places(backbone: str) -> tuple[str, ...]:
@@ -25,8 +39,13 @@ def mixstyle_places(backbone: str) -> tuple[str, ...]:
         backbone: its name, see `build_backbone`.
 
     Raises:
-        UserError: for a backbone that has no known places.
+        UserError: for a backbone that has no known places, or none at all.
     """
+    if backbone in _WITHOUT_MAPS:
+        raise UserError(
+            f"MixStyle mixes statistics of feature maps, and {backbone} has tokens instead: choose "
+            "another --algorithm or a convolutional --backbone"
+        )
     if backbone not in PLACES:
         raise UserError(
             f"where MixStyle stands is known for the backbones {', '.join(PLACES)}; for "

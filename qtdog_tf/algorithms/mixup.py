@@ -22,6 +22,7 @@ class Mixup(Algorithm):
     """
 
     name = "mixup"
+    # Pairs are images of the same number in two domains, which lie on the same replica.
     splits_over_replicas = True
     min_domains = 2
 

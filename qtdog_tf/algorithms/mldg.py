@@ -29,6 +29,8 @@ class MLDG(Algorithm):
     """
 
     name = "mldg"
+    # Adam's first step, g / |g|, is that of the gradient over all images of a domain.
+    splits_over_replicas = False
     min_domains = 2
 
     def __init__(self, beta: float = 1.0, test_domains: int = 2, seed: int = 0) -> None:

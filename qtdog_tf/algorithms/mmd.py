@@ -23,6 +23,8 @@ class MMD(FeatureAlgorithm):
     """
 
     name = "mmd"
+    # The kernel compares each image with every other.
+    splits_over_replicas = False
     min_domains = 2
 
     def __init__(self, gamma: float = 1.0) -> None:

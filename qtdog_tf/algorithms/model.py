@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from qtdog_tf.algorithms.base import Algorithm, Batch
+from qtdog_tf.algorithms.replicas import check_algorithm, check_layers
 from qtdog_tf.errors import UserError
 
 
@@ -27,8 +28,8 @@ class AlgorithmModel(keras.Model):
         name: of the model.
 
     Raises:
-        UserError: if the algorithm does not fit the model, the domains, or a distribution strategy
-            with several replicas.
+        UserError: if the algorithm does not fit the model or the domains; or if it, or a layer,
+            does not split over the replicas of a distribution strategy.
 
     Example:
         model = AlgorithmModel(model.inputs, model.outputs, algorithm=CORAL(), num_domains=3)
@@ -47,11 +48,8 @@ class AlgorithmModel(keras.Model):
         # `model.inputs` is a list; a model of lists would return lists.
         super().__init__(_single(inputs), _single(outputs), name=name)
         replicas = self.distribute_strategy.num_replicas_in_sync
-        if replicas > 1 and not algorithm.splits_over_replicas:
-            raise UserError(
-                f"algorithm {algorithm.name} needs the whole batch on one device, and the strategy "
-                f"has {replicas} replicas: train on one"
-            )
+        check_algorithm(algorithm, replicas)
+        check_layers(self, replicas)
         self.algorithm = algorithm
         algorithm.build(self, num_domains)
 

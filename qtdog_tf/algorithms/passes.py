@@ -50,12 +50,16 @@ class Pass(NamedTuple):
 
 def forward_state(model: keras.Model) -> list[Any]:
     """The variables that a forward pass in training mode changes: statistics and seeds."""
-    found = []
-    for layer in model._flatten_layers(include_self=False, recursive=True):
-        if not isinstance(layer, FrozenBatchNormalization):
-            found += layer._non_trainable_variables
-        found += [generator.state for generator in layer._seed_generators]
-    return found
+    layers = model._flatten_layers(include_self=False, recursive=True)
+    return [variable for layer in layers for variable in changed_by_training(layer)]
+
+
+def changed_by_training(layer: keras.layers.Layer) -> list[Any]:
+    """The variables of a layer, not of those in it, that a pass in training mode changes."""
+    seeds = [generator.state for generator in layer._seed_generators]
+    if isinstance(layer, FrozenBatchNormalization | keras.layers.Normalization):
+        return seeds
+    return [*layer._non_trainable_variables, *seeds]
 
 
 def backpropagate(

@@ -6,6 +6,7 @@ import keras
 
 from qtdog_tf.algorithms.base import Algorithm
 from qtdog_tf.algorithms.coral import CORAL
+from qtdog_tf.algorithms.distill import Distill
 from qtdog_tf.algorithms.erm import ERM
 from qtdog_tf.algorithms.fish import Fish
 from qtdog_tf.algorithms.fishr import Fishr
@@ -20,6 +21,7 @@ from qtdog_tf.algorithms.rsc import RSC
 from qtdog_tf.algorithms.sagm import SAGM
 from qtdog_tf.algorithms.sagnet import SagNet
 from qtdog_tf.algorithms.sam import SAM
+from qtdog_tf.algorithms.saqat import SAQAT
 from qtdog_tf.algorithms.settings import AlgorithmSettings
 from qtdog_tf.algorithms.vrex import VREx
 
@@ -38,17 +40,40 @@ _BUILDERS: dict[str, Callable[[AlgorithmSettings, int], Algorithm]] = {
     "sagm": lambda s, seed: SAGM(s.sagm_rho, s.sagm_alpha),
     "sagnet": lambda s, seed: SagNet(s.sagnet_adversarial_weight, seed),
     "sam": lambda s, seed: SAM(s.sam_rho),
+    "saqat": lambda s, seed: SAQAT(
+        s.sagm_rho,
+        s.sagm_alpha,
+        s.saqat_window,
+        s.saqat_threshold,
+        s.saqat_mask,
+        s.saqat_permanent,
+    ),
     "vrex": lambda s, seed: VREx(s.vrex_lambda, s.vrex_anneal_steps),
 }
 
 
-def build_algorithm(settings: AlgorithmSettings, seed: int = 0) -> Algorithm:
+def build_algorithm(
+    settings: AlgorithmSettings, seed: int = 0, teacher: keras.Model | None = None
+) -> Algorithm:
     """The algorithm that the settings name, for one model.
 
     Args:
         settings: of the run.
         seed: of its random choices.
+        teacher: for "distill", see `Distill`.
+
+    Raises:
+        ValueError: if there is no teacher and one is needed.
     """
+    if settings.algorithm == "distill":
+        if teacher is None:
+            raise ValueError("algorithm distill needs the model of its teacher")
+        return Distill(
+            teacher,
+            settings.distill_temperature,
+            settings.distill_soft_weight,
+            settings.distill_start,
+        )
     return _BUILDERS[settings.algorithm](settings, seed)
 
 

@@ -22,6 +22,8 @@ class RSC(FeatureAlgorithm):
     """
 
     name = "rsc"
+    # Which images are muted is decided by a percentile over the batch.
+    splits_over_replicas = False
 
     def __init__(self, feature_drop: float = 1 / 3, batch_drop: float = 1 / 3) -> None:
         self.feature_drop = feature_drop

@@ -31,6 +31,10 @@ class SAGM(ERM):
 
     def gradients(self, model: keras.Model, batch: Batch) -> Pass:
         """The mean of both passes' gradients with the first pass' outcome."""
+        return mean_of_passes(*self.both_passes(model, batch))
+
+    def both_passes(self, model: keras.Model, batch: Batch) -> tuple[Pass, Pass]:
+        """The passes that give g and g'."""
         first = backpropagate(model, lambda: self.loss(model, batch))
         pairs = latent_gradients(model, first.gradients)
         alpha = self.alpha / loss_scale(model.optimizer)
@@ -39,9 +43,13 @@ class SAGM(ERM):
             # A gradient that overflowed, under loss scaling, moves nothing; see `ascent`.
             down = tf.where(tf.math.is_finite(gradient), alpha * gradient, tf.zeros_like(gradient))
             moves.append((variable, up - down))
-        second = second_pass(self, model, batch, first, moves)
-        gradients = [
-            None if g is None else 0.5 * (g + h)
-            for g, h in zip(first.gradients, second.gradients, strict=True)
-        ]
-        return first._replace(gradients=gradients, outcome=both_checked(first, second))
+        return first, second_pass(self, model, batch, first, moves)
+
+
+def mean_of_passes(first: Pass, second: Pass) -> Pass:
+    """The mean of the gradients of two passes, with what else the first gave."""
+    gradients = [
+        None if g is None else 0.5 * (g + h)
+        for g, h in zip(first.gradients, second.gradients, strict=True)
+    ]
+    return first._replace(gradients=gradients, outcome=both_checked(first, second))

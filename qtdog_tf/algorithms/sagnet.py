@@ -31,6 +31,8 @@ class SagNet(FeatureAlgorithm):
     """
 
     name = "sagnet"
+    # Style and content may come from any image of the batch.
+    splits_over_replicas = False
 
     def __init__(self, adversarial_weight: float = 0.1, seed: int = 0) -> None:
         self.adversarial_weight = adversarial_weight

@@ -19,7 +19,8 @@ class SAM(ERM):
     Minimization for Efficiently Improving Generalization", ICLR 2021.
 
     Args:
-        rho: length of the move. Default 0.05.
+        rho: length of the move. Default 0.05, the paper's. EfficientNet-Lite0 with frozen BatchNorm
+            does not leave chance level on the embedded images with it; with 0.01 it trains.
     """
 
     name = "sam"

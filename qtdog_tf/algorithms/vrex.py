@@ -20,6 +20,8 @@ class VREx(Algorithm):
     """
 
     name = "vrex"
+    # The variance is that of losses over all images of a domain.
+    splits_over_replicas = False
     min_domains = 2
 
     def __init__(self, penalty_weight: float = 10.0, anneal_steps: int = 500) -> None:

@@ -30,8 +30,9 @@ class WeightAverage(abc.ABC):
 
     Hand it to `QuantizationOptimizer`, which builds it, updates it inside the train function and
     lists its variables with its own. The trainer then calls, in this order: `restart` when
-    quantization starts; after every evaluation of the weights as trained, `evaluated`; and where
-    the average itself is to be evaluated or saved, `applied`.
+    quantization starts; `begin_anew` where weights of before can be no part of a mean (INQ's last
+    portion); after every evaluation of the weights as trained, `evaluated`; and where the average
+    itself is to be evaluated or saved, `applied`.
 
     Latent weights and step sizes are averaged apart and quantized afterwards, so that the averaged
     model is on a lattice too.
@@ -82,6 +83,14 @@ class WeightAverage(abc.ABC):
             step: step K, whose update will be the first quantized one.
         """
         return  # Not every average begins anew.
+
+    @abc.abstractmethod
+    def begin_anew(self, step: int) -> None:
+        """Forgets what it has taken in: weights of before must not count any more.
+
+        Args:
+            step: updates of the weights so far.
+        """
 
     @property
     @abc.abstractmethod

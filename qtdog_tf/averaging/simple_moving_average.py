@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 
 from qtdog_tf.averaging.base import WeightAverage
-from qtdog_tf.averaging.shadows import make_shadow, take_in
+from qtdog_tf.averaging.shadows import make_counter, make_shadow, take_in
 from qtdog_tf.quantization.quantizer import is_step_size
 
 
@@ -39,25 +39,36 @@ class SimpleMovingAverage(WeightAverage):
         super().__init__()
         self.start = start
         self.shadows: list[Any] = []
+        self._begun: Any = None
 
     def build(self, variables: Sequence[Any]) -> None:
         """Creates the average of each of `variables` (Keras variables)."""
         super().build(variables)
         self.shadows = [make_shadow(variable) for variable in variables]
+        self._begun = make_counter("sma_begun")
 
     @property
     def variables(self) -> list[Any]:
-        """The averages."""
-        return list(self.shadows)
+        """The averages, and the update after which they began anew (0: never)."""
+        return [*self.shadows, self._begun] if self.shadows else []
 
     def update(self, steps: Any, quantized_steps: Any) -> None:
         """Takes the present weights into the average; see `WeightAverage`."""
-        since_start = steps - (self.start - 1)
+        steps = tf.convert_to_tensor(steps)
+        begun = tf.cast(self._begun.value, steps.dtype)
+        since_start = steps - tf.maximum(begun, self.start - 1)
         for variable, shadow in zip(self._sources, self.shadows, strict=True):
             before = since_start
             if is_step_size(variable):
                 before = tf.minimum(before, quantized_steps - 1)
             take_in(variable, shadow, before)
+
+    def begin_anew(self, step: int) -> None:
+        """From now on it is the mean of the present weights and those that follow."""
+        if self.shadows:
+            self._begun.assign(step)
+        for variable, shadow in zip(self._sources, self.shadows, strict=True):
+            shadow.assign(variable)
 
     @property
     def ready(self) -> bool:

@@ -57,6 +57,10 @@ class StochasticWeightAverage(WeightAverage):
         self._samples.assign_add(1)
 
     def restart(self, step: int) -> None:
+        """Begins anew; see `WeightAverage`."""
+        self.begin_anew(step)
+
+    def begin_anew(self, step: int) -> None:
         """Forgets what was sampled."""
         if self._shadows:
             self._samples.assign(0)

@@ -75,6 +75,10 @@ class StochasticWeightAverageDensely(WeightAverage):
         self._segment.restart()
 
     def restart(self, step: int) -> None:
+        """Begins anew; see `WeightAverage`."""
+        self.begin_anew(step)
+
+    def begin_anew(self, step: int) -> None:
         """Forgets everything, the open segment included."""
         # Steps may come again after that, and names of arrays must not.
         self._restarts += 1

@@ -11,6 +11,7 @@ from qtdog_tf.training.variants import INQ, Variant, parse_variant, split_member
 BASELINE = "ERM"
 _ALGORITHMS = {
     "coral": "CORAL",
+    "distill": "distilled",
     "erm": BASELINE,
     "fish": "Fish",
     "fishr": "Fishr",
@@ -24,13 +25,16 @@ _ALGORITHMS = {
     "sagm": "SAGM",
     "sagnet": "SagNet",
     "sam": "SAM",
+    "saqat": "SAGM-freeze",
     "vrex": "VREx",
 }
 # In this order they stand in tables, and their styles follow it.
 _ORDER = (
     *(BASELINE, *_ALGORITHMS.values(), "SMA", "SWA", "SWAD"),
-    *("QT-DoG", "frozen", "EoQ", "INQ", "PTQ", "noise"),
+    *("QT-DoG", "frozen", "DiWA", "EoA", "EoQ", "ensemble", "INQ", "PTQ", "noise"),
 )
+_EOA, _DIWA, _ENSEMBLE = "EoA", "diwa_", "_ensemble"
+_AVERAGES = {"diwa": "DiWA", "eoa": _EOA, "erm_ensemble": "ERM ensemble"}
 _PTQ = re.compile(r"ptq_(rtn|obc)(\d)")
 
 
@@ -43,13 +47,15 @@ def method_name(algorithm: str, variant: str) -> str:
 
     Returns:
         "ERM", "SAM", "QT-DoG 7 bits", "SAM + QT-DoG 7 bits", "frozen at K, 7 bits", "EoQ 7 bits",
-        "INQ 5 bits", "PTQ (OBC) 7 bits", "noise as of 7 bits", "noise in +-1e-4".
+        "EoA", "DiWA", "DiWA of QT-DoG 7 bits", "ensemble of frozen at K, 5 bits", "INQ 5 bits",
+        "PTQ (OBC) 7 bits", "noise as of 7 bits", "noise in +-1e-4".
     """
     trained = _ALGORITHMS.get(algorithm, algorithm)
     base, member = split_member(variant)
     suffix = f" (m{member})" if member else ""
-    if base.startswith("eoq") and base[3:].isdigit():
-        return _combined(trained, f"EoQ {base[3:]} bits")
+    averaged = _name_of_average(base)
+    if averaged is not None:
+        return _combined(trained, averaged)
     after_training = _PTQ.fullmatch(base)
     if after_training:
         what = f"PTQ ({after_training[1].upper()}) {after_training[2]} bits"
@@ -64,7 +70,12 @@ def method_name(algorithm: str, variant: str) -> str:
 
 
 def average_name(method: str, weights: str) -> str:
-    """The name of an average of a method's weights: "SWAD" of ERM, else "SAM + SWAD"."""
+    """The name of an average of a method's weights: "SWAD" of ERM, else "SAM + SWAD".
+
+    EoA is an ensemble of such averages by its name.
+    """
+    if method.endswith(_EOA) and weights == SMA:
+        return method
     return _combined(method, weights.upper())
 
 
@@ -102,6 +113,19 @@ def rule_name(row: str) -> str:
         "oracle": "oracle (looks at the target: no fair result)",
     }
     return f"{weights_name(weights)}, {how.get(rule, rule)}"
+
+
+def _name_of_average(variant: str) -> str | None:
+    """The name of an average of several runs; None if it is none."""
+    if variant in _AVERAGES:
+        return _AVERAGES[variant]
+    if variant.startswith("eoq") and variant[3:].isdigit():
+        return f"EoQ {variant[3:]} bits"
+    if variant.startswith(_DIWA):
+        return f"DiWA of {method_name('erm', variant.removeprefix(_DIWA))}"
+    if variant.endswith(_ENSEMBLE):
+        return f"ensemble of {method_name('erm', variant.removesuffix(_ENSEMBLE))}"
+    return None
 
 
 def _what_happened(variant: Variant) -> str:

@@ -31,6 +31,8 @@ def _what_is_wrong(values: Any) -> str | None:
     variant = values.get("variant")
     if not isinstance(variant, dict) or not is_printable(variant.get("name")):
         return "'variant' must hold a name"
+    if not is_printable(values.get("algorithm", "erm")):
+        return "'algorithm' must be a name"
     rows = values.get("rows")
     if not isinstance(rows, dict) or not all(isinstance(row, dict) for row in rows.values()):
         return "'rows' must be a table of tables"

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from tqdm import tqdm
 
+from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
 from qtdog_tf.quantization.start import MakeQuantizer, is_quantized, start_quantization
 from qtdog_tf.quantization.wrapper import check_mode, quantize_wrappers
@@ -67,14 +68,21 @@ class FixPortions(keras.callbacks.Callback):
     Args:
         schedule: (the step at whose beginning it is fixed, portion of each layer), rising. A model
             that goes on from a checkpoint has what was fixed before.
+        averages: of the weights; with the last portion they begin anew, since a mean with weights
+            from before they were fixed is no level.
 
     Raises:
         ValueError: when training begins, if a step falls between two executions of the model.
     """
 
-    def __init__(self, schedule: Sequence[tuple[int, float]]) -> None:
+    def __init__(
+        self,
+        schedule: Sequence[tuple[int, float]],
+        averages: Sequence[WeightAverage] = (),
+    ) -> None:
         super().__init__()
         self.schedule = list(schedule)
+        self.averages = list(averages)
         self._done = 0
 
     def on_train_begin(self, logs: Any = None) -> None:
@@ -99,6 +107,10 @@ class FixPortions(keras.callbacks.Callback):
             for weight, quantizer, variables in wrapper.quantized_weights:
                 if isinstance(quantizer, INQWeightQuantizer):
                     quantizer.fix(weight, variables, due[-1])
+        # A model that goes on from a later step has averages that began there.
+        if step == self.schedule[-1][0]:
+            for average in self.averages:
+                average.begin_anew(step)
 
 
 class Progress(keras.callbacks.Callback):

@@ -4,6 +4,7 @@
     confidence/<domain>/<part>   mean probability of the class that is predicted
     weight_norm                  length of all learned weights as one vector, quantized as they run
     codes_used                   part of the codes in use, mean over quantized layers
+    frozen                       part of the step sizes that algorithm saqat has frozen
     noise                        rms of (w_q - w) * sqrt(12) / s, mean over quantized layers: 1 for
                                  noise uniform over a step size
 
@@ -27,7 +28,7 @@ from qtdog_tf.errors import UserError, one_line
 from qtdog_tf.quantization import quantize_wrappers
 from qtdog_tf.quantization.lsq import CodeRange
 from qtdog_tf.quantization.quantizer import STEP_SIZE, is_step_size
-from qtdog_tf.records import Evaluation
+from qtdog_tf.records import RAW, Evaluation
 from qtdog_tf.training.confidence import confidences, reliability
 from qtdog_tf.training.evaluation import Part
 
@@ -65,6 +66,8 @@ class ScalarCollector:
         """Takes what is to be said about the weights, which the model holds now."""
         values = self._values.setdefault((evaluation.step, evaluation.weights), {})
         values.update(weight_scalars(model))
+        if evaluation.weights == RAW and hasattr(model, "algorithm"):
+            values.update(model.algorithm.scalars)
 
     def take(self, step: int) -> list[Scalars]:
         """Gives away the scalars of a step; what was left of broken-off evaluations is dropped."""
