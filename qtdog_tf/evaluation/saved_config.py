@@ -19,6 +19,7 @@ _LAYERS = (
     "BatchNormalization",
     "Concatenate",
     "Conv2D",
+    "Cropping1D",
     "Cropping2D",
     "Dense",
     "DepthwiseConv2D",
@@ -26,6 +27,7 @@ _LAYERS = (
     "Flatten",
     "GlobalAveragePooling2D",
     "GlobalMaxPooling2D",
+    "GroupNormalization",
     "InputLayer",
     "LayerNormalization",
     "LeakyReLU",
@@ -78,14 +80,18 @@ _OWN_PACKAGE = "qtdog_tf"
 _OWN = frozenset(
     f"{_OWN_PACKAGE}>{name}"
     for name in (
+        "ClassToken",
         "EnsembleAverage",
         "FastConv2D",
         "FastDepthwiseConv2D",
+        "FastGroupNormalization",
+        "FastGroupedConv2D",
         "FrozenBatchNormalization",
         "INQWeightQuantizer",
         "LSQWeightQuantizer",
         "QuantizeWrapper",
         "ReverseChannels",
+        "SelfAttention",
         "WeightQuantizeConfig",
     )
 )

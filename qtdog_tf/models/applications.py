@@ -25,6 +25,7 @@ from qtdog_tf.child import HDF5_CHILD, what_is_wrong
 from qtdog_tf.errors import UserError
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 from qtdog_tf.models.depthwise import FastDepthwiseConv2D
+from qtdog_tf.models.grouped import FastGroupedConv2D
 from qtdog_tf.models.pointwise import FastConv2D
 
 PREFIX = "applications/"
@@ -173,6 +174,8 @@ def _copy(
     def clone(layer: keras.layers.Layer) -> keras.layers.Layer:
         config = {**layer.get_config(), "name": names.get(id(layer), layer.name)}
         kind = kinds.get(type(layer), type(layer))
+        if kind is FastConv2D and layer.groups > 1:
+            kind = FastGroupedConv2D
         pairs.append((layer, kind.from_config(config)))
         return pairs[-1][1]
 

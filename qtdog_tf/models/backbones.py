@@ -10,8 +10,9 @@ from pathlib import Path
 import keras
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.models import efficientnet_lite, resnet
+from qtdog_tf.models import deit, efficientnet_lite, resnet
 from qtdog_tf.models.applications import PREFIX, application
+from qtdog_tf.models.mnist_cnn import mnist_cnn
 from qtdog_tf.models.seeding import seeded_initializers
 from qtdog_tf.models.tiny import tiny
 from qtdog_tf.models.torch_layout import load_torch_tensors
@@ -19,7 +20,16 @@ from qtdog_tf.models.weights_file import read_tensors
 
 Weights = str | Path | None
 MIN_SIZE = 8
-BACKBONES = ("efficientnet_lite0", "resnet18", "resnet50", "tiny")
+BACKBONES = (
+    "deit_small",
+    "efficientnet_lite0",
+    "mnist_cnn",
+    "mnist_cnn_quarter",
+    "resnet18",
+    "resnet50",
+    "resnext50_32x4d",
+    "tiny",
+)
 
 
 def build_backbone(
@@ -42,8 +52,8 @@ def build_backbone(
 
     Returns:
         A functional model from 'image' (float32 [S, S, 3], pixels 0..255) to pooled features [D].
-        Those of `BACKBONES` are flat, with convolutions without bias as plain Keras layers, and
-        activations as layers of their own.
+        Those of `BACKBONES` are flat, with convolutions as plain Keras layers (without bias, those
+        for MNIST and of DeiT aside), and activations as layers of their own.
 
     Raises:
         UserError: if the name is unknown, the size too small, or the weights are not to be had or
@@ -68,9 +78,24 @@ def build_backbone(
 
 
 def _tiny(image_size: int, weights: Weights, freeze_batch_norm: bool) -> keras.Model:
-    if weights is not None:
-        raise UserError(f"backbone 'tiny' has no pretrained weights ({weights}): use weights=None")
+    _refuse_weights("tiny", weights)
     return tiny(image_size, freeze_batch_norm=freeze_batch_norm)
+
+
+def _mnist_cnn(
+    name: str, divisor: int, image_size: int, weights: Weights, freeze_batch_norm: bool
+) -> keras.Model:
+    # It has no batch norm.
+    del freeze_batch_norm
+    _refuse_weights(name, weights)
+    return mnist_cnn(image_size, divisor=divisor, name=name)
+
+
+def _refuse_weights(name: str, weights: Weights) -> None:
+    if weights is not None:
+        raise UserError(
+            f"backbone {name!r} has no pretrained weights ({weights}): use weights=None"
+        )
 
 
 def _efficientnet_lite0(image_size: int, weights: Weights, freeze_batch_norm: bool) -> keras.Model:
@@ -91,8 +116,8 @@ def _resnet(name: str, image_size: int, weights: Weights, freeze_batch_norm: boo
     if weights == "imagenet":
         raise UserError(
             f"ImageNet weights of {name} are not shipped: hand in weights=<path> of a .safetensors "
-            f"file from timm, or of torchvision's {_TORCHVISION[name]} (IMAGENET1K_V1, the "
-            "paper's) after `python -m tools.convert_weights`"
+            f"file from timm, or of torchvision's {_TORCHVISION[name]} (IMAGENET1K_V1) "
+            "after `python -m tools.convert_weights`"
         )
     model = resnet.resnet(name, image_size, freeze_batch_norm=freeze_batch_norm)
     if weights is not None:
@@ -106,12 +131,35 @@ def _resnet(name: str, image_size: int, weights: Weights, freeze_batch_norm: boo
     return model
 
 
-_TORCHVISION = {"resnet18": "resnet18-f37072fd.pth", "resnet50": "resnet50-0676ba61.pth"}
+def _deit_small(image_size: int, weights: Weights, freeze_batch_norm: bool) -> keras.Model:
+    # It has no batch norm.
+    del freeze_batch_norm
+    if weights == "imagenet":
+        raise UserError(
+            "ImageNet weights of deit_small are not shipped: hand in weights=<path> of a "
+            ".safetensors file from timm, or of facebook's deit_small_patch16_224-cd65a155.pth "
+            "after `python -m tools.convert_weights`"
+        )
+    model = deit.deit("deit_small", image_size)
+    if weights is not None:
+        deit.load_weights(model, read_tensors(weights), deit.SMALL, source=str(weights))
+    return model
+
+
+_TORCHVISION = {
+    "resnet18": "resnet18-f37072fd.pth",
+    "resnet50": "resnet50-0676ba61.pth",
+    "resnext50_32x4d": "resnext50_32x4d-7cdf4587.pth",
+}
 
 
 _BUILDERS: dict[str, Callable[[int, Weights, bool], keras.Model]] = {
+    "deit_small": _deit_small,
     "efficientnet_lite0": _efficientnet_lite0,
+    "mnist_cnn": partial(_mnist_cnn, "mnist_cnn", 1),
+    "mnist_cnn_quarter": partial(_mnist_cnn, "mnist_cnn_quarter", 4),
     "resnet18": partial(_resnet, "resnet18"),
     "resnet50": partial(_resnet, "resnet50"),
+    "resnext50_32x4d": partial(_resnet, "resnext50_32x4d"),
     "tiny": _tiny,
 }

@@ -23,6 +23,8 @@ class Batches:
     images_per_domain: int
     seed: int
     cache_mb: int
+    augment: bool = True
+    replicas: int = 1
 
     def between(
         self, start: int, stop: int, skipped: frozenset[str] = frozenset()
@@ -47,6 +49,8 @@ class Batches:
             start_step=start,
             stop_step=stop,
             cache_bytes=self.cache_mb * MEBIBYTE,
+            replicas=self.replicas,
+            augment=self.augment,
         )
 
     def paths(self, step: int, skipped: frozenset[str] = frozenset()) -> list[str]:

@@ -8,6 +8,7 @@ from qtdog_tf.records import SMA, SWA, SWAD
 from qtdog_tf.settings import Settings, setting
 
 MIXED_PRECISION = ("none", "bfloat16", "float16")
+AUGMENT = "domainbed"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,20 +35,37 @@ class TrainSettings(Settings):
         "Regular expression on file names whose first group (or whole match) names what must not "
         "be split: all images of one group fall on the same side in every domain.",
     )
+    in_domain_test: bool = setting(
+        False,
+        "Halve what is set aside of each source domain, one half for validation, one for a test in "
+        "the domains trained on (with --holdout=0.4: 60/20/20, method, section 8.6).",
+    )
     image_size: int = setting(224, "Height and width of the images, pixels.", at_least=8)
     images_per_domain: int = setting(
         32, "Images of each source domain in a batch (paper: 32).", at_least=1
+    )
+    augment: str = setting(
+        AUGMENT,
+        "Change training images at random: domainbed (crop, mirror, colours, grey), or none: only "
+        "resize them, as DomainBed does for the variants of MNIST.",
+        choices=(AUGMENT, "none"),
     )
     cache_mb: int = setting(
         2048, "Keep the image files in memory if they take at most this many MB.", at_least=0
     )
     backbone: str = setting(
         "efficientnet_lite0",
-        "efficientnet_lite0, resnet18, resnet50 (torchvision v1.5), tiny, or applications/<Name> "
-        "of keras.applications.",
+        "efficientnet_lite0, resnet18, resnet50, resnext50_32x4d (torchvision v1.5), deit_small "
+        "(with --quantize_dense), mnist_cnn (DomainBed's for 28 pixels), mnist_cnn_quarter, tiny, "
+        "or applications/<Name> of keras.applications, MobileNetV3Large for example.",
     )
     weights: str = setting(
         "imagenet", "Initial weights of the backbone: imagenet, none, or the path of a file."
+    )
+    shared_initialization: bool = setting(
+        False,
+        "Begin every trial with the same weights, the head's included, so that their runs can be "
+        "averaged by tools.average (DiWA). Default: each trial has a head of its own.",
     )
     freeze_batch_norm: bool = setting(
         True, "Keep BatchNorm's mean and variance as they are; gamma and beta learn (paper)."
