@@ -15,20 +15,35 @@ _PACKAGES = ("tensorflow", "keras", "numpy")
 _VARIABLES = ("TF_ENABLE_ONEDNN_OPTS", "TF_XLA_FLAGS", "XLA_FLAGS", "ONEDNN_MAX_CPU_ISA")
 
 
-def numeric_environment() -> dict[str, str]:
-    """Processor, accelerators, threads, oneDNN's switches and versions, as text by name."""
+def numeric_environment(replicas: int = 1) -> dict[str, str]:
+    """Processor, accelerators, threads, oneDNN's switches and versions, as text by name.
+
+    Args:
+        replicas: devices that share a batch; recorded if they are several.
+    """
     threads = tf.config.threading
-    processors = len(os.sched_getaffinity(0))
     found = {
         "processor": _processor(),
         "accelerators": ", ".join(_accelerators()) or "none",
-        # TensorFlow takes 0 for as many as there are processors.
-        "threads in an operator": str(threads.get_intra_op_parallelism_threads() or processors),
-        "threads over operators": str(threads.get_inter_op_parallelism_threads() or processors),
+        "threads in an operator": _threads(
+            threads.get_intra_op_parallelism_threads(), "TF_NUM_INTRAOP_THREADS"
+        ),
+        "threads over operators": _threads(
+            threads.get_inter_op_parallelism_threads(), "TF_NUM_INTEROP_THREADS"
+        ),
     }
     found.update({name: os.environ.get(name, "not set") for name in _VARIABLES})
     found.update({package: metadata.version(package) for package in _PACKAGES})
+    if replicas > 1:
+        found["devices that share a batch"] = str(replicas)
     return found
+
+
+def _threads(chosen: int, variable: str) -> str:
+    """What TensorFlow uses: 0 stands for the variable, or as many as there are processors."""
+    from_variable = os.environ.get(variable, "")
+    by_default = int(from_variable) if from_variable.isdecimal() else 0
+    return str(chosen or by_default or len(os.sched_getaffinity(0)))
 
 
 def differences(there: dict[str, str], here: dict[str, str]) -> list[str]:

@@ -24,6 +24,7 @@
         run.json         as of a run, and of each member
         selected_sma.keras                       or the other one of the models that was asked for
         summary.json     written last: its accuracy, and that of each member
+    a folder of tools.average                    the same; its model has the mean of the weights
 
 Every file is either whole or not there.
 """
@@ -39,8 +40,9 @@ from typing import Any
 from qtdog_tf.errors import UserError, one_line
 from qtdog_tf.files import is_unfinished, read_json, write_json, write_text
 from qtdog_tf.records import Evaluation
-from qtdog_tf.settings import difference
+from qtdog_tf.settings import Settings, difference
 
+_SETTINGS = "settings.json"
 _PACKAGES = ("qtdog-tf", "tensorflow", "keras", "tensorflow-model-optimization", "numpy")
 
 
@@ -65,6 +67,37 @@ def _git_commit() -> str:
         ).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def claim_runs(output: Path, *settings: Settings) -> None:
+    """Marks a folder as that of all runs of some settings, or checks that it is already.
+
+    Args:
+        output: the folder.
+        *settings: everything that decides the outcome of its runs.
+
+    Raises:
+        UserError: if the folder belongs to something else, naming the differences.
+    """
+    claim_folder(output, _SETTINGS, *_identity_and_defaults(settings), versions=versions())
+
+
+def refuse_other_runs(output: Path, *settings: Settings) -> None:
+    """Refuses a folder that `claim_runs` would refuse; writes nothing.
+
+    Raises:
+        UserError: if the folder belongs to something else, naming the differences.
+    """
+    is_claimed(output, _SETTINGS, *_identity_and_defaults(settings))
+
+
+def _identity_and_defaults(settings: Iterable[Settings]) -> tuple[dict[str, Any], dict[str, Any]]:
+    identity: dict[str, Any] = {}
+    defaults: dict[str, Any] = {}
+    for one in settings:
+        identity |= vars(one)
+        defaults |= vars(type(one)())
+    return identity, defaults
 
 
 def claim_folder(

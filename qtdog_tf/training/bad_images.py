@@ -59,6 +59,8 @@ def without_images(
     Raises:
         UserError: if nothing is left of a domain.
     """
+    if not skipped:
+        return dict(splits)
     replaced = {}
     for name, split in splits.items():
         paths = domain_set.domain(name).paths_at(split.in_)

@@ -14,6 +14,8 @@ import dataclasses
 import numpy as np
 
 BINS = 15
+# Images whose logits are worked on in float64 together.
+_ROWS = 4096
 
 
 def confidences(logits: np.ndarray) -> np.ndarray:
@@ -25,9 +27,14 @@ def confidences(logits: np.ndarray) -> np.ndarray:
     Returns:
         float64 [n], from 1 / classes to 1.
     """
-    logits = np.asarray(logits, np.float64)
-    # exp(z_max - z_max) is 1, so nothing overflows and the sum is at least 1.
-    return 1.0 / np.exp(logits - logits.max(axis=1, keepdims=True)).sum(axis=1)
+    found = np.empty(len(logits))
+    # Some at a time, since in float64 all of a large domain take a lot of memory.
+    for start in range(0, len(logits), _ROWS):
+        some = np.asarray(logits[start : start + _ROWS], np.float64)
+        # exp(z_max - z_max) is 1, so nothing overflows and the sum is at least 1.
+        sums = np.exp(some - some.max(axis=1, keepdims=True)).sum(axis=1)
+        found[start : start + _ROWS] = 1.0 / sums
+    return found
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

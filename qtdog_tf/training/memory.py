@@ -7,10 +7,12 @@ An estimate from the model's structure, with two constants that were measured:
 import dataclasses
 import math
 import resource
+from collections.abc import Sequence
 from pathlib import Path
 
 import keras
 
+from qtdog_tf.data.pipeline import DEFAULT_EVALUATION_CACHE_BYTES
 from qtdog_tf.errors import UserError
 from qtdog_tf.records import SWAD
 from qtdog_tf.training.settings import TrainSettings
@@ -29,7 +31,7 @@ class MemoryNeed:
     Attributes:
         activations: outputs of the layers for a batch, and their gradients.
         weights: weights, optimizer, averages, selected weights, and the copy for a checkpoint.
-        images: files and evaluation images that are kept.
+        images: files and evaluation images that are kept, and the logits of an evaluation.
         runtime: the programs themselves.
     """
 
@@ -53,7 +55,7 @@ def predict_memory(
         model: that is trained; a functional one.
         settings: of the run.
         sources: number of source domains.
-        images: bytes of image files and evaluation images that are kept in memory.
+        images: bytes of image files that are kept in memory, and `evaluation_bytes`.
     """
     batch = sources * settings.images_per_domain
     outputs = sum(
@@ -76,6 +78,21 @@ def predict_memory(
     return MemoryNeed(int(4 * ACTIVATION_COPIES * outputs * batch), 4 * weights, images)
 
 
+def evaluation_bytes(parts: Sequence[int], classes: int, image_size: int) -> int:
+    """The memory that evaluations keep: resized images, and the logits of the largest part.
+
+    Args:
+        parts: number of images of each part.
+        classes: number of classes.
+        image_size: height and width, pixels.
+    """
+    pixels = [images * image_size * image_size * 3 for images in parts]
+    # A part that does not fit is decoded again each time, and nothing of it is kept.
+    kept = sum(size for size in pixels if size <= DEFAULT_EVALUATION_CACHE_BYTES)
+    # Keras joins the logits of all batches to one array while it still holds them.
+    return kept + 2 * 4 * classes * max(parts, default=0)
+
+
 def check_memory(need: MemoryNeed, available: int | None = None) -> None:
     """Refuses what does not fit.
 
@@ -92,7 +109,7 @@ def check_memory(need: MemoryNeed, available: int | None = None) -> None:
     parts = {
         "layer outputs for a batch: lower images_per_domain or image_size": need.activations,
         "weights and their averages: choose a smaller backbone or fewer averages": need.weights,
-        "images in memory: lower cache_mb": need.images,
+        "images in memory and evaluation: lower cache_mb": need.images,
     }
     largest = max(parts, key=lambda name: parts[name])
     raise UserError(

@@ -2,6 +2,7 @@
 
 import gc
 import hashlib
+from collections.abc import Callable
 
 import keras
 import tensorflow as tf
@@ -12,6 +13,7 @@ from qtdog_tf.algorithms import (
     build_algorithm,
     prepare_model,
 )
+from qtdog_tf.averaging.uniform import initialization_fingerprint
 from qtdog_tf.models import build_classifier
 from qtdog_tf.quantization.annotate import all_but, convolutions, quantize
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
@@ -40,6 +42,7 @@ def build_training_model(
     seed: int,
     algorithm: AlgorithmSettings | None = None,
     num_domains: int = 1,
+    teacher: keras.Model | None = None,
 ) -> AlgorithmModel:
     """A compiled classifier, wrapped for quantization with quantization off.
 
@@ -50,6 +53,7 @@ def build_training_model(
         seed: of the head, of dropout and of the algorithm.
         algorithm: the training method. Default ERM.
         num_domains: number of source domains in a batch.
+        teacher: for distillation, see `Distill`.
 
     Returns:
         A model from raw pixels [n, size, size, 3] to logits [n, classes], compiled with a
@@ -63,6 +67,7 @@ def build_training_model(
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
+    initial = derive_seed(settings.seed, "initial") if settings.shared_initialization else seed
     previous = keras.config.dtype_policy()
     if settings.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{settings.mixed_precision}")
@@ -74,7 +79,7 @@ def build_training_model(
             weights=None if settings.weights == "none" else settings.weights,
             freeze_batch_norm=settings.freeze_batch_norm,
             dropout=settings.dropout,
-            seed=seed,
+            seed=initial,
         )
         wrapped = quantize(
             prepare_model(classifier, algorithm, settings.backbone, seed),
@@ -88,7 +93,7 @@ def build_training_model(
         model = AlgorithmModel(
             wrapped.inputs,
             wrapped.outputs,
-            algorithm=build_algorithm(algorithm, seed),
+            algorithm=build_algorithm(algorithm, seed, teacher),
             num_domains=num_domains,
             name=wrapped.name,
         )
@@ -139,6 +144,12 @@ class ModelPool:
         seed: of the head, of dropout and of the algorithm.
         algorithm: the training method. Default ERM.
         num_domains: number of source domains in a batch.
+        load_teacher: for distillation: returns the teacher, see `Distill`.
+        strategy: which devices train it. Default: one.
+
+    Attributes:
+        initialization: of the weights that training begins with, see `initialization_fingerprint`;
+            empty before the first model.
     """
 
     def __init__(
@@ -148,14 +159,19 @@ class ModelPool:
         seed: int,
         algorithm: AlgorithmSettings | None = None,
         num_domains: int = 1,
+        load_teacher: Callable[[], keras.Model] | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         self._settings = settings
         self._num_classes = num_classes
         self._seed = seed
         self._algorithm = algorithm
         self._num_domains = num_domains
+        self._load_teacher = load_teacher
+        self._strategy = strategy or tf.distribute.get_strategy()
         self._model: keras.Model | None = None
         self._bits: int | None = None
+        self.initialization = ""
         self._own: list[WeightQuantizeConfig] = []
 
     def get(
@@ -174,14 +190,17 @@ class ModelPool:
             keras.backend.clear_session()
             gc.collect()
             self._bits = bits or _UNUSED_BITS
-            self._model = build_training_model(
-                self._settings,
-                self._num_classes,
-                bits=self._bits,
-                seed=self._seed,
-                algorithm=self._algorithm,
-                num_domains=self._num_domains,
-            )
+            with self._strategy.scope():
+                self._model = build_training_model(
+                    self._settings,
+                    self._num_classes,
+                    bits=self._bits,
+                    seed=self._seed,
+                    algorithm=self._algorithm,
+                    num_domains=self._num_domains,
+                    teacher=self._load_teacher() if self._load_teacher else None,
+                )
+            self.initialization = initialization_fingerprint(self._model)
             self._own = [w.quantize_config for w in quantize_wrappers(self._model)]
         wrappers = quantize_wrappers(self._model)
         pairs = list(zip(wrappers, self._own, strict=True))

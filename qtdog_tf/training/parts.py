@@ -7,7 +7,7 @@ import numpy as np
 from qtdog_tf.data import evaluation_batches
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.splits import Split
-from qtdog_tf.records import IN, OUT, SOURCE, TARGET
+from qtdog_tf.records import IN, OUT, SOURCE, TARGET, TEST
 from qtdog_tf.training.evaluation import Part
 from qtdog_tf.training.roles import Roles
 
@@ -15,7 +15,11 @@ BATCH_SIZE = 64
 
 
 def evaluation_parts(
-    domain_set: DomainSet, splits: Mapping[str, Split], roles: Roles, image_size: int
+    domain_set: DomainSet,
+    splits: Mapping[str, Split],
+    roles: Roles,
+    image_size: int,
+    tests: Mapping[str, np.ndarray] | None = None,
 ) -> list[Part]:
     """Source validation, both parts of every target, and at the last step the training images.
 
@@ -24,14 +28,17 @@ def evaluation_parts(
         splits: by domain.
         roles: sources and targets.
         image_size: height and width, pixels.
+        tests: positions of further images of source domains, for a test part. Default: none.
     """
     chosen = [(name, SOURCE, OUT, False) for name in roles.sources]
     chosen += [(name, TARGET, split, False) for name in roles.targets for split in (IN, OUT)]
+    chosen += [(name, SOURCE, TEST, False) for name in roles.sources if tests]
     chosen += [(name, SOURCE, IN, True) for name in roles.sources]
     parts = []
     for name, role, split, last_only in chosen:
         domain = domain_set.domain(name)
-        indices = np.asarray(splits[name].in_ if split == IN else splits[name].out)
+        of_split = {IN: splits[name].in_, OUT: splits[name].out, TEST: (tests or {}).get(name)}
+        indices = np.asarray(of_split[split])
         batches = evaluation_batches(
             domain, indices, image_size=image_size, batch_size=BATCH_SIZE, check_size=False
         )

@@ -94,6 +94,8 @@ class PhaseRun(keras.callbacks.Callback):
             marks["resumed_elsewhere"] = list(self.moves)
         if self.skipped.images:
             marks["skipped_images"] = len(self.skipped.images)
+        if self.batches.replicas > 1:
+            marks["replicas"] = self.batches.replicas
         return marks
 
     @property

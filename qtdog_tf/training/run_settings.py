@@ -1,10 +1,14 @@
-"""How a run is carried out: nothing here decides its outcome, unless something fails."""
+"""How a run is carried out: nothing here decides its outcome, unless something fails.
+
+Several devices give other last bits than one, as another processor does; checkpoints record both.
+"""
 
 import dataclasses
 
 from qtdog_tf.settings import Settings, setting
 
 STOP, SKIP = "stop", "skip"
+NONE, MIRRORED, MULTI_WORKER = "none", "mirrored", "multi_worker"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,4 +42,14 @@ class RunSettings(Settings):
     )
     check_memory: bool = setting(
         True, "Refuse to start if the memory that training takes is not there."
+    )
+    strategy: str = setting(
+        NONE,
+        "Devices that train one run together: none (one device), mirrored (all GPUs of this "
+        "machine, or those that devices names; TensorFlow's MirroredStrategy). multi_worker is "
+        "refused: a sweep gives each machine runs of its own.",
+        choices=(NONE, MIRRORED, MULTI_WORKER),
+    )
+    devices: tuple = setting(
+        (), "Devices of strategy mirrored, GPU:0,GPU:1 for example. Default: all GPUs."
     )

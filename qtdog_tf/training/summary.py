@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from qtdog_tf.records import IN, OUT, RAW, SMA, SWA, SWAD, Evaluation
+from qtdog_tf.records import IN, OUT, RAW, SMA, SWA, SWAD, TEST, Evaluation
 from qtdog_tf.training.selection import ORACLE, RULES, candidates, select
 
 _ORDER = (SMA, RAW, SWA, SWAD)
@@ -21,7 +21,8 @@ def summarize(evaluations: Sequence[Evaluation], from_step: int = 0) -> dict[str
     Returns:
         {"rows": {"<weights>/<rule>": {...}}}: step chosen, whether it is quantized, mean source
         validation accuracy, and for the target domains the accuracies on parts "in" and "out" and
-        on all images. At the last step also "source_train_accuracy".
+        on all images. With a test part of source domains "source_test", mean over them. At the last
+        step also "source_train_accuracy".
     """
     rows = {}
     kinds = dict.fromkeys(e.weights for e in evaluations if e.step >= from_step)
@@ -44,6 +45,9 @@ def summary_row(chosen: Evaluation) -> dict[str, Any]:
     training = [parts[IN].accuracy for parts in chosen.source.values() if IN in parts]
     if training:
         row["source_train_accuracy"] = float(np.mean(training))
+    tested = [parts[TEST].accuracy for parts in chosen.source.values() if TEST in parts]
+    if tested:
+        row["source_test"] = float(np.mean(tested))
     if chosen.target:
         row["target_in"] = chosen.target_accuracy(IN)
         row["target_out"] = chosen.target_accuracy(OUT)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data import CachePlan, plan_cache, split_domains, split_fingerprint
 from qtdog_tf.data.domains import DomainSet
-from qtdog_tf.data.pipeline import DEFAULT_EVALUATION_CACHE_BYTES as EVALUATION_CACHE
 from qtdog_tf.environment import numeric_environment
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json, remove_unfinished, write_json
@@ -29,7 +29,7 @@ from qtdog_tf.training.callbacks import FixPortions, Progress, StartQuantization
 from qtdog_tf.training.evaluation import Part
 from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
 from qtdog_tf.training.interruption import Interruption
-from qtdog_tf.training.memory import check_memory, predict_memory
+from qtdog_tf.training.memory import check_memory, evaluation_bytes, predict_memory
 from qtdog_tf.training.model import ModelPool, derive_seed
 from qtdog_tf.training.parts import evaluation_parts
 from qtdog_tf.training.phase import PhaseFolder, PhaseState, copy_logs
@@ -38,8 +38,10 @@ from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.selection import KeepSelected
-from qtdog_tf.training.settings import TrainSettings
+from qtdog_tf.training.settings import AUGMENT, TrainSettings
 from qtdog_tf.training.state import restore_state, unwrap_optimizer
+from qtdog_tf.training.teacher import Teacher
+from qtdog_tf.training.validation import plan_validation
 from qtdog_tf.training.variant_quantizers import quantizer_of
 from qtdog_tf.training.variants import INQ, NOISE, Variant
 
@@ -66,6 +68,9 @@ class Trial:
         progress: shows how far the work is.
         run_settings: how the runs are carried out.
         algorithm: the training method. Default ERM.
+        teacher: for distillation. Without validation images that it has not seen, the last step is
+            selected.
+        strategy: which devices train a run together, see `open_strategy`. Default: one.
     """
 
     def __init__(
@@ -78,6 +83,8 @@ class Trial:
         progress: PhaseProgress,
         run_settings: RunSettings | None = None,
         algorithm: AlgorithmSettings | None = None,
+        teacher: Teacher | None = None,
+        strategy: tf.distribute.Strategy | None = None,
     ) -> None:
         self.settings = settings
         self.run_settings = run_settings or RunSettings()
@@ -92,9 +99,20 @@ class Trial:
         self.seed = derive_seed(settings.seed, trial_seed, roles.sources, roles.targets)
         self._parts: dict[frozenset[str], list[Part]] = {}
         self.algorithm = algorithm or AlgorithmSettings()
-        self._models = ModelPool(
-            settings, len(domain_set.classes), self.seed, self.algorithm, len(roles.sources)
+        self.teacher = teacher
+        self.validation = plan_validation(
+            domain_set, self.splits, roles, trial_seed, settings, teacher
         )
+        self._models = ModelPool(
+            settings,
+            len(domain_set.classes),
+            self.seed,
+            self.algorithm,
+            len(roles.sources),
+            teacher.load if teacher else None,
+            strategy,
+        )
+        self._replicas = strategy.num_replicas_in_sync if strategy else 1
         self._interruption = Interruption()
         self._memory_checked = False
 
@@ -102,7 +120,7 @@ class Trial:
         images = {
             name: {IN: len(split.in_), OUT: len(split.out)} for name, split in self.splits.items()
         }
-        return {
+        identity = {
             "sources": self.roles.sources,
             "targets": self.roles.targets,
             "trial_seed": self.trial_seed,
@@ -111,6 +129,9 @@ class Trial:
             "listing": self.domain_set.fingerprint(),
             "split": split_fingerprint(self.splits),
         }
+        if self.teacher:
+            identity["teacher"] = self.validation.record
+        return identity
 
     def run(self, variants: Sequence[Variant]) -> list[dict[str, Any]]:
         """Trains what is not finished yet; returns the summary of every variant, in order.
@@ -140,11 +161,15 @@ class Trial:
             skipped: paths of training images that others of their domain stand in for.
         """
         if skipped not in self._parts:
-            splits = without_images(self.domain_set, self.splits, skipped)
+            splits = without_images(self.domain_set, self.validation.splits, skipped)
             # Only what a source was trained on; a figure on fewer target images would be another.
             splits.update({name: self.splits[name] for name in self.roles.targets})
             self._parts[skipped] = evaluation_parts(
-                self.domain_set, splits, self.roles, self.settings.image_size
+                self.domain_set,
+                splits,
+                self.roles,
+                self.settings.image_size,
+                self.validation.tests,
             )
         return self._parts[skipped]
 
@@ -168,12 +193,14 @@ class Trial:
             self.settings.images_per_domain,
             derive_seed(self.seed, "member", member) if member else self.seed,
             self.settings.cache_mb,
+            self.settings.augment == AUGMENT,
+            self._replicas,
         )
 
     def _phase_folder(self, name: str) -> PhaseFolder:
         return PhaseFolder(
             self.folder / name,
-            numeric_environment(),
+            numeric_environment(self._replicas),
             self.run_settings.keep_checkpoints,
             self.run_settings.resume_elsewhere,
             lambda sentence: print(f"warning: {sentence}", file=sys.stderr),
@@ -204,6 +231,8 @@ class Trial:
         if variant.mode == INQ:
             # Before, some of its weights are float.
             from_step = settings.portion_steps[-1][0]
+        if self.validation.last_only:
+            from_step = settings.steps - 1
         keepers = self._keepers(from_step)
         bits = variant.lsq_bits
         make_quantizer = quantizer_of(variant, settings, self.seed)
@@ -226,7 +255,8 @@ class Trial:
             )
             moves = shared.moves
         if variant.mode == INQ:
-            callbacks.append(FixPortions(settings.portion_steps))
+            averages = unwrap_optimizer(model).averages
+            callbacks.append(FixPortions(settings.portion_steps, averages))
         phase = self._train(
             model, folder, keepers, settings.steps, saved, callbacks, variant.member, moves
         )
@@ -241,6 +271,7 @@ class Trial:
         names = ("data", "holdout", "split_by", "backbone", "image_size")
         identity = {name: getattr(settings, name) for name in names}
         identity["algorithm"] = self.algorithm.algorithm
+        identity["initialization"] = self._models.initialization
         identity.update(self._data_identity())
         write_summary(
             model, variant, identity, folder.results.read(), folder.path, from_step, phase.marks
@@ -253,8 +284,10 @@ class Trial:
             return
         self._memory_checked = True
         cached = self.cache_plan.needed_bytes if self.cache_plan.fits else 0
-        pixels = 3 * self.settings.image_size**2
-        cached += sum(min(len(part.labels) * pixels, EVALUATION_CACHE) for part in self.parts())
+        images = [len(part.labels) for part in self.parts()]
+        cached += evaluation_bytes(
+            images, len(self.domain_set.classes), self.settings.image_size
+        )
         check_memory(predict_memory(model, self.settings, len(self.roles.sources), cached))
 
     def _fork(self, folder: PhaseFolder) -> PhaseState:

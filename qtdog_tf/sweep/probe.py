@@ -1,0 +1,78 @@
+"""How fast a run trains here, by a few real steps that are thrown away. Start from `measure`."""
+
+import dataclasses
+import time
+from typing import Any
+
+import keras
+import numpy as np
+
+from qtdog_tf.data import evaluation_batches
+from qtdog_tf.training.evaluation import predict_logits
+from qtdog_tf.training.parts import BATCH_SIZE
+from qtdog_tf.training.trial import Trial
+
+# The first executions trace the graph and fill queues.
+_WARM_UP = 2
+_EVALUATED_BATCHES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Speed:
+    """What a run's parts take, in seconds.
+
+    Attributes:
+        step: a training step of the float phase, input included.
+        image: an image of an evaluation, input included.
+        startup: until a phase makes its second step: imports, weights, tracing.
+    """
+
+    step: float
+    image: float
+    startup: float = 0.0
+
+
+class _Clock(keras.callbacks.Callback):
+    """The time after each execution, when its result is there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.times: list[float] = []
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        float((logs or {})["loss"])
+        self.times.append(time.monotonic())
+
+
+def measure(trial: Trial, model: keras.Model, executions: int) -> Speed:
+    """Trains and evaluates for a moment; `model` is another one then.
+
+    Args:
+        trial: whose data it is; nothing is written to its folder.
+        model: as `build_training_model` makes it.
+        executions: how many of `steps_per_execution` steps are timed.
+    """
+    clock = _Clock()
+    stride = model.steps_per_execution
+    batches = trial.batches().between(0, (_WARM_UP + executions) * stride)
+    model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
+    seconds = float(np.median(np.diff(clock.times)[_WARM_UP - 1 :])) / stride
+    return Speed(seconds, _seconds_an_image(trial, model))
+
+
+def _seconds_an_image(trial: Trial, model: keras.Model) -> float:
+    domain = trial.domain_set.domain(trial.roles.sources[0])
+    count = min(len(domain), _EVALUATED_BATCHES * BATCH_SIZE)
+    batches = evaluation_batches(
+        domain,
+        np.arange(count),
+        image_size=trial.settings.image_size,
+        batch_size=BATCH_SIZE,
+        cache_bytes=0,
+    )
+    images = batches.map(lambda image, _: image)
+    # Traces; both times read and decode.
+    predict_logits(model, images)
+    began = time.monotonic()
+    predict_logits(model, images)
+    return (time.monotonic() - began) / count
