@@ -17,6 +17,8 @@ from qtdog_tf.errors import UserError
 
 LOGITS, PROBABILITIES = "logits", "probabilities"
 AVERAGES = (LOGITS, PROBABILITIES)
+# Of DiWA, which is one model and no ensemble, see `qtdog_tf.averaging.uniform`.
+WEIGHTS = "weights"
 
 
 @keras.saving.register_keras_serializable("qtdog_tf")

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-# Roles of domains, parts of a domain (80 % and 20 %), kinds of weights.
+# Roles of domains, parts of a domain (80 % and 20 %, of which half may be for a test), kinds of
+# weights.
 SOURCE, TARGET = "source", "target"
-IN, OUT = "in", "out"
+IN, OUT, TEST = "in", "out", "test"
 RAW, SMA, SWA, SWAD = "raw", "sma", "swa", "swad"
 
 
@@ -29,7 +30,7 @@ class Evaluation:
         step: the step (from 0) after whose update it was made.
         weights: "raw" (as trained), or the average that was applied: "sma", "swa" or "swad".
         quantized: whether the model ran on quantized weights.
-        source: by domain and split ("out" is the validation part).
+        source: by domain and split ("out" is the validation part; "test" if there is such a part).
         target: by domain and split.
     """
 

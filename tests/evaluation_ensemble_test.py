@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qtdog_tf.data import open_domains, split_domains, split_fingerprint
+from qtdog_tf.data import open_domains, split_domains
 from qtdog_tf.data.splits import Split, split_indices
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import (
@@ -23,50 +23,14 @@ from qtdog_tf.evaluation import (
     open_run,
 )
 from qtdog_tf.evaluation.member_splits import common_split
-from qtdog_tf.models import build_classifier
 from qtdog_tf.training.variants import parse_variant
-from tests.small_data import CLASSES, DOMAINS, make_small_data
-
-SIZE = 16
+from tests.small_data import CLASSES, make_small_data
+from tests.untrained_runs import make_run
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_small_data(tmp_path_factory.mktemp("data") / "small")
-
-
-def make_run(
-    path: Path, data: Path, trial_seed: int = 0, target: str = "line", **values: Any
-) -> Run:
-    """The folder of a run, untrained; `values` replace what its run.json would say."""
-    domain_set = open_domains(str(data))
-    identity = {
-        "variant": {"name": "qtdog7", "mode": "train", "bits": 7},
-        "backbone": "tiny",
-        "image_size": SIZE,
-        "classes": list(CLASSES),
-        "sources": [name for name in DOMAINS if name != target],
-        "targets": [target],
-        "trial_seed": trial_seed,
-        "data": str(data),
-        "holdout": 0.2,
-        "split_by": "",
-        "listing": domain_set.fingerprint(),
-        "split": split_fingerprint(split_domains(domain_set, trial_seed)),
-        **values,
-    }
-    path.mkdir(parents=True)
-    (path / "run.json").write_text(json.dumps(identity))
-    (path / "summary.json").write_text("{}")
-    model = build_classifier(
-        "tiny",
-        len(identity["classes"]),
-        image_size=identity["image_size"],
-        weights=None,
-        seed=trial_seed,
-    )
-    model.save(path / "selected_sma.keras")
-    return open_run(path)
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +151,7 @@ def test_members_of_other_data_own_nothing(runs: list[Run], data: Path, tmp_path
         (["qtdog7", "qtdog7_m1"], {"name": "eoq7", "mode": "train", "bits": 7}),
         (["qtdog4", "qtdog7"], {"name": "ensemble", "mode": "train", "bits": 7}),
         (["frozen5", "frozen5"], {"name": "frozen5_ensemble", "mode": "frozen", "bits": 5}),
-        (["erm", "erm"], {"name": "erm_ensemble", "mode": "off", "bits": 32}),
+        (["erm", "erm"], {"name": "eoa", "mode": "off", "bits": 32}),
         (["erm", "qtdog7"], {"name": "ensemble", "mode": "mixed", "bits": 32}),
     ],
 )

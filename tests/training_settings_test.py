@@ -7,7 +7,7 @@ import pytest
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.training.members import member_seeds, plan_ensembles
-from qtdog_tf.training.roles import Roles, plan_roles
+from qtdog_tf.training.roles import Roles, plan_roles, roles_for_cross_validation
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.variants import Variant, parse_variants
 
@@ -65,14 +65,28 @@ def test_listed_targets_are_held_out_together() -> None:
     assert plan_roles(NAMES, ("sketch",), ("art",)) == [Roles(("art",), ("sketch",))]
 
 
+def test_cross_validation_takes_every_target_and_every_pair() -> None:
+    assert roles_for_cross_validation(NAMES) == [
+        *plan_roles(NAMES, ("all",)),
+        Roles(("sketch",), ("art", "photo")),
+        Roles(("photo",), ("art", "sketch")),
+        Roles(("art",), ("photo", "sketch")),
+    ]
+    six = roles_for_cross_validation("abcdef")
+    assert len(six) == len({roles.name for roles in six}) == 6 + 15
+    assert plan_roles("abcdef", ("pairs",)) == six
+    with pytest.raises(UserError, match="no source domain is left"):
+        roles_for_cross_validation(NAMES[:2])
+
+
 @pytest.mark.parametrize(
     ("targets", "sources", "sentence"),
     [
         (("cartoon",), (), "no domain 'cartoon'; the data has art, photo, sketch"),
         (("art",), ("clay",), "no domain 'clay'"),
         (("art",), ("art", "photo"), "both a source and a target"),
-        (("all", "art"), (), "must be all, none, or names"),
-        ((), (), "must be all, none, or names"),
+        (("all", "art"), (), "must be all, pairs, none, or names"),
+        ((), (), "must be all, pairs, none, or names"),
         (("art", "art"), (), "named twice"),
         (NAMES, (), "no source domain is left"),
     ],

@@ -13,8 +13,9 @@ import keras
 import numpy as np
 
 from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.data.splits import Split
-from qtdog_tf.ensemble import members_of, with_members
+from qtdog_tf.ensemble import build_ensemble, members_of, with_members
 from qtdog_tf.evaluation.images import ALL
 from qtdog_tf.evaluation.inference import predict_logits
 from qtdog_tf.evaluation.method_names import row_of_model
@@ -27,13 +28,19 @@ ENSEMBLE = "ensemble"
 Values = dict[str, Any]
 
 
-def ensemble_summary(ensemble: keras.Model, values: Values, data: DomainSet | None) -> Values:
-    """The summary.json of an ensemble.
+def ensemble_summary(
+    ensemble: keras.Model,
+    values: Values,
+    data: DomainSet | None,
+    members: Sequence[keras.Model] | None = None,
+) -> Values:
+    """The summary.json of an ensemble, or of an average of weights.
 
     Args:
-        ensemble: what `build_ensemble` made.
+        ensemble: what `build_ensemble` or `average_models` made.
         values: its run.json.
         data: what its members were trained on; None if there is no target to evaluate on.
+        members: the models that were averaged. Default: those in the ensemble.
 
     Returns:
         `values`, sizes, and "figures": {"m0" or "ensemble": {"bytes", "domains": {target: {part:
@@ -44,7 +51,8 @@ def ensemble_summary(ensemble: keras.Model, values: Values, data: DomainSet | No
     Raises:
         UserError: if an image cannot be read.
     """
-    models = {f"m{i}": member for i, member in enumerate(members_of(ensemble))}
+    alone = members_of(ensemble) if members is None else members
+    models = {f"m{i}": member for i, member in enumerate(alone)}
     models[ENSEMBLE] = ensemble
     sizes = {name: model_size(model) for name, model in models.items()}
     figures: dict[str, Values] = {
@@ -52,7 +60,9 @@ def ensemble_summary(ensemble: keras.Model, values: Values, data: DomainSet | No
     }
     if data is not None:
         splits = run_from_values(Path(ENSEMBLE), values).splits(data)
-        logits = _logits(ensemble, data, values["targets"], values["image_size"])
+        # One pass over the images for all of them.
+        together = ensemble if members is None else build_ensemble([*members, ensemble])
+        logits = _logits(together, data, values["targets"], values["image_size"])
         for target, of_target in logits.items():
             for number, name in enumerate(models):
                 scores = _scores(of_target[:, number], data.domain(target), splits[target])
@@ -91,9 +101,9 @@ def mean_accuracy(figures: Values, part: str) -> float | None:
 def _logits(
     ensemble: keras.Model, data: DomainSet, targets: Sequence[str], image_size: int
 ) -> dict[str, np.ndarray]:
-    """By target, float32 [images, members + 1, classes], last those of the ensemble."""
+    """By target, float32 [images, members + 1, classes], see `with_members`."""
     domains = [data.domain(target) for target in targets]
-    paths = [path for domain in domains for path in domain.paths]
+    paths = PathList.join([domain.paths for domain in domains])
     model = with_members(ensemble)
     logits = predict_logits(model, paths, image_size=image_size, label=ENSEMBLE)
     ends = np.cumsum([len(domain) for domain in domains])

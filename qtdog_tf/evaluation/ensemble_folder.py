@@ -1,4 +1,6 @@
-"""Makes the folder of an ensemble from the folders of its members. Start from `make_ensemble`.
+"""Makes the folder of an average of several runs from their folders. Start from `make_ensemble`.
+
+Predictions are averaged (EoQ, EoA), or weights (DiWA) of runs that began with the same ones.
 
 The folder is laid out like that of a run, so evaluation, pictures and export take it as one.
 """
@@ -9,20 +11,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from qtdog_tf.averaging.uniform import average_models
 from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
-from qtdog_tf.ensemble import LOGITS, build_ensemble
+from qtdog_tf.ensemble import LOGITS, WEIGHTS, build_ensemble
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.ensemble_figures import ensemble_summary, why_no_target
 from qtdog_tf.evaluation.run_folder import MODELS, Run
 from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES
 from qtdog_tf.evaluation.saved_model import load_saved_model
 from qtdog_tf.files import read_json, write_json
+from qtdog_tf.records import SMA
 from qtdog_tf.runs import claim_folder, is_claimed, versions
 from qtdog_tf.training.finish import SUMMARY, save_model
 from qtdog_tf.training.variants import split_member
 
 _MARK = "ensemble.json"
+_ERM = "erm"
+# What newer runs say of themselves, beside `RUN_VALUES`.
+_NOTED = ("algorithm", "initialization", "teacher")
 Values = dict[str, Any]
 
 
@@ -38,10 +45,11 @@ def make_ensemble(
 
     Args:
         runs: the members, two or more, of the same classes and image size. Backbones, bits, splits
-            and domains may differ.
+            and domains may differ. Runs whose weights are averaged must have one backbone, be
+            quantized alike, and have begun with the same weights.
         output: folder of the ensemble; nothing is done if it is there, finished, and the same.
         model: which model of each run, see `MODELS`.
-        average: "logits" (the paper) or "probabilities".
+        average: "logits" (the paper), "probabilities" or "weights" (DiWA).
         evaluate: evaluate on the domains that every member held out, if all members were trained on
             the same listing of images; otherwise there is no such domain.
 
@@ -54,6 +62,8 @@ def make_ensemble(
             then.
     """
     _check_members(runs)
+    if average == WEIGHTS:
+        _check_initialization(runs)
     hashes = [_file_hash(run.model_path(model)) for run in runs]
     identity = {"average": average, "model": model, "evaluate": evaluate}
     for number, (run, digest) in enumerate(zip(runs, hashes, strict=True)):
@@ -62,13 +72,15 @@ def make_ensemble(
         return read_json(output / SUMMARY)
     values = _describe(runs, model, average)
     data = _data(values) if evaluate else None
-    ensemble = build_ensemble([run.load_model(model) for run in runs], average)
+    members = [run.load_model(model) for run in runs]
+    ensemble = average_models(members) if average == WEIGHTS else build_ensemble(members, average)
     claim_folder(output, _MARK, identity, versions=versions())
     write_json(output / "run.json", values)
     path = output / f"{model}.keras"
     save_model(ensemble, path)
     # What is measured is the file.
-    summary = ensemble_summary(load_saved_model(path), values, data)
+    apart = members if average == WEIGHTS else None
+    summary = ensemble_summary(load_saved_model(path), values, data, apart)
     write_json(output / SUMMARY, summary)
     return summary
 
@@ -95,18 +107,40 @@ def _check_members(runs: Sequence[Run]) -> None:
             )
 
 
+def _check_initialization(runs: Sequence[Run]) -> None:
+    """Refuses runs whose weights have no common origin: their mean would be no good model."""
+    found: dict[str, Run] = {}
+    for run in runs:
+        initialization = read_json(run.path / "run.json").get("initialization")
+        if not initialization:
+            raise UserError(
+                f"run {run.path} does not say with which weights its training began, since an "
+                "older version trained it: train it again, or average predictions by "
+                "python -m tools.ensemble"
+            )
+        found.setdefault(initialization, run)
+    if len(found) > 1:
+        first, other = list(found.values())[:2]
+        raise UserError(
+            f"the weights of {first.path} and {other.path} cannot be averaged, since their "
+            "training began with different ones: train them with --shared_initialization, or "
+            "average predictions by python -m tools.ensemble"
+        )
+
+
 def _describe(runs: Sequence[Run], model: str, average: str) -> Values:
     """What run.json says of the ensemble: of the first member where they differ, see `Run`."""
     members = []
     for run in runs:
         values = read_json(run.path / "run.json")
-        known = {name: values[name] for name in RUN_VALUES}
+        known = {name: values[name] for name in (*RUN_VALUES, *_NOTED) if name in values}
         members.append({"run": str(run.path), "model": model, **known})
     first = runs[0]
     same_data = all(run.listing == first.listing for run in runs)
     return {
         **{name: members[0][name] for name in RUN_VALUES},
-        "variant": _variant([member["variant"] for member in members]),
+        "variant": _variant([member["variant"] for member in members], model, average),
+        "algorithm": "+".join(dict.fromkeys(m.get("algorithm", _ERM) for m in members)),
         "backbone": "+".join(dict.fromkeys(run.backbone for run in runs)),
         "sources": list(dict.fromkeys(name for run in runs for name in run.sources)),
         "targets": [n for n in first.targets if all(n in run.targets for run in runs)],
@@ -117,14 +151,24 @@ def _describe(runs: Sequence[Run], model: str, average: str) -> Values:
     }
 
 
-def _variant(members: Sequence[Values]) -> Values:
-    """EoQ is the paper's name for an ensemble of QT-DoG models."""
+def _variant(members: Sequence[Values], model: str, average: str) -> Values:
+    """Names it as the literature does.
+
+    EoQ: predictions of QT-DoG models. EoA: predictions of moving averages of float models. DiWA:
+    weights of float models.
+    """
     names = {split_member(member["name"])[0] for member in members}
     modes = {member["mode"] for member in members}
     bits = max(member["bits"] for member in members)
-    name = f"{names.pop()}_ensemble" if len(names) == 1 else "ensemble"
-    if name.startswith("qtdog"):
+    common = names.pop() if len(names) == 1 else ""
+    if average == WEIGHTS:
+        name = "diwa" if common == _ERM else f"diwa_{common or 'mixed'}"
+    elif common.startswith("qtdog"):
         name = f"eoq{bits}"
+    elif common == _ERM and model.endswith(f"_{SMA}"):
+        name = "eoa"
+    else:
+        name = f"{common}_ensemble" if common else "ensemble"
     return {"name": name, "mode": modes.pop() if len(modes) == 1 else "mixed", "bits": bits}
 
 

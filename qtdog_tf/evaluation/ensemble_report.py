@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from qtdog_tf.ensemble import WEIGHTS
 from qtdog_tf.evaluation.ensemble_figures import ENSEMBLE, mean_accuracy, why_no_target
 from qtdog_tf.evaluation.images import ALL
 from qtdog_tf.records import IN, OUT
@@ -17,7 +18,7 @@ ENSEMBLE_LEGEND = """\
 Accuracies in %, means over target domains. all: every image of the target, where ensembles are
 usually reported; in: its 80 % part, where single models are, the one of the first member for every
 row; out: images that every member's split holds out. mean: of the members' accuracies; ensemble: of
-the average of their logits or probabilities."""
+the average of their logits or probabilities; average: of one model with the mean of the weights."""
 
 _HEADER = ["target", "model", "variant", "trial", "bits", "size MB", ALL, IN, OUT]
 
@@ -49,7 +50,8 @@ def _rows(summary: Summary) -> list[list[str]]:
     ]
     rows.append([target, "mean", "", "", "", "", *map(percent, means)])
     variant = summary["variant"]
-    cells = [f"ensemble, {summary['average']}", variant["name"], "", str(variant["bits"])]
+    what = "average" if summary["average"] == WEIGHTS else "ensemble"
+    cells = [f"{what}, {summary['average']}", variant["name"], "", str(variant["bits"])]
     of_ensemble = figures[ENSEMBLE]
     accuracies = _accuracies(of_ensemble)
     rows.append([target, *cells, _megabytes(of_ensemble), *map(percent, accuracies)])

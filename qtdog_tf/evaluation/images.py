@@ -148,7 +148,7 @@ def _images(
     known, skipped = indices[is_known], indices[~is_known]
     unknown = Counter(domain_set.classes[label] for label in domain.labels[skipped])
     return Images(
-        domain=Domain(name, tuple(domain.paths[i] for i in known), numbers[domain.labels[known]]),
+        domain=Domain(name, domain.paths.take(known), numbers[domain.labels[known]]),
         role=role,
         part=part,
         unknown=dict(sorted(unknown.items())),

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 
 from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.evaluation.pixels import naming_unreadable
 from qtdog_tf.evaluation.run_folder import Run
 from qtdog_tf.quantization import is_quantized
@@ -51,7 +52,7 @@ def measure_row(
         UserError: if an image cannot be read, naming it.
     """
     measured: dict[str, dict[str, dict[str, Score]]] = {SOURCE: {}, TARGET: {}}
-    with naming_unreadable([path for domain in domain_set.domains for path in domain.paths]):
+    with naming_unreadable(PathList.join([domain.paths for domain in domain_set.domains])):
         for part in parts:
             found = score(predict_logits(model, part.images), part.labels)
             measured[part.role].setdefault(part.domain, {})[part.split] = found

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from qtdog_tf.data import evaluation_batches, find_unreadable
 from qtdog_tf.data.domains import Domain
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.errors import UserError
 
 BATCH_SIZE = 64
@@ -28,7 +29,7 @@ def image_batches(paths: Sequence[str], image_size: int) -> tf.data.Dataset:
         inside `naming_unreadable`.
     """
     batches = evaluation_batches(
-        Domain("images", tuple(paths), np.zeros(len(paths), np.int32)),
+        Domain("images", PathList.of(paths), np.zeros(len(paths), np.int32)),
         np.arange(len(paths)),
         image_size=image_size,
         batch_size=BATCH_SIZE,

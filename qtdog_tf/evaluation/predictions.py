@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.evaluation.images import Images
 from qtdog_tf.evaluation.inference import predict_logits
 from qtdog_tf.evaluation.metrics import DomainResult, domain_result
@@ -44,7 +45,7 @@ def evaluate_run(
         UserError: if the model or an image cannot be read.
     """
     # In one go over all domains: to start the input pipeline takes a second each time.
-    paths = [path for images in chosen for path in images.domain.paths]
+    paths = PathList.join([images.domain.paths for images in chosen])
     logits = predict_logits(run.load_model(model), paths, image_size=run.image_size, label=label)
     ends = np.cumsum([len(images.domain) for images in chosen])
     return [

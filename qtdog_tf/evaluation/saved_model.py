@@ -48,7 +48,7 @@ def load_saved_model(path: Path) -> keras.Model:
     """
     path = Path(path)
     # Before libraries in C read from it.
-    config, weight_bytes = _verify_archive(path)
+    config, weight_bytes = verify_archive(path)
     try:
         check_config(config)
         refused = what_is_wrong(HDF5_CHILD, str(path))
@@ -68,11 +68,17 @@ def load_saved_model(path: Path) -> keras.Model:
         ) from error
 
 
-def _verify_archive(path: Path) -> tuple[bytes, int]:
-    """Checks names, sizes and checksums of the members.
+def verify_archive(path: Path) -> tuple[bytes, int]:
+    """Checks names, sizes and checksums of the members of a `.keras` file, without loading it.
+
+    Args:
+        path: the file.
 
     Returns:
-        The model's description, and the size of its weights.
+        The model's description, and the size of its weights, bytes.
+
+    Raises:
+        UserError: if the file is not there, truncated or damaged.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -1,0 +1,201 @@
+"""Ablations: tables, flagfiles and published figures fit together; arithmetic by hand."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+from absl import flags
+
+from qtdog_tf.ablations import TABLES, AblationRow, AblationTable, Paper, ablation_text, read_rows
+from qtdog_tf.ablations.differences import (
+    HOLDS,
+    REVERSED,
+    UNDECIDED,
+    Difference,
+    orderings,
+    paired,
+    verdict,
+    verdicts,
+)
+from qtdog_tf.ablations.values import run_folder
+from qtdog_tf.published import published
+from qtdog_tf.sweep.experiment import Experiment
+from qtdog_tf.sweep.plan import make_plan
+from qtdog_tf.training.variants import parse_variants
+from tests.programs import REPOSITORY
+from tools._experiments import SETTINGS, read_experiments
+from tools._flags import define_flags
+
+CONFIGS = REPOSITORY / "configs" / "ablations"
+
+
+@pytest.fixture(scope="module")
+def experiments() -> dict[str, Experiment]:
+    values = flags.FlagValues()
+    define_flags(*SETTINGS, values=values)
+    values(["ablate"])
+    names = dict.fromkeys(name for table in TABLES.values() for name in table.experiments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(REPOSITORY)
+        found = read_experiments([f"configs/ablations/{name}.flags" for name in names], values)
+    return {experiment.name: experiment for experiment in found}
+
+
+def test_every_flagfile_is_an_experiment_of_a_table(experiments: dict[str, Experiment]) -> None:
+    assert {path.stem for path in CONFIGS.iterdir()} == experiments.keys()
+    for path in CONFIGS.iterdir():
+        text = path.read_text()
+        for word in ("# Source ", "# Expected ", "# Cost ", "# Command "):
+            assert word in text, path
+        # Nested, not copied: what it shares with others stands in base.flags, or before that.
+        assert text.count("\n--flagfile=") == 1 and text.count("\n--") <= 9, path
+
+
+def test_rows_name_runs_that_their_experiments_train(experiments: dict[str, Experiment]) -> None:
+    for table in TABLES.values():
+        labels = [row.label for row in table.rows]
+        assert table.reference in labels and len(set(labels)) == len(labels)
+        wanted: dict[str, set[str]] = {name: set() for name in table.experiments}
+        for row in table.rows:
+            trained = "erm" if row.after_training else row.variant
+            wanted[row.experiment].add(trained)
+            averages = experiments[row.experiment].settings.averages
+            assert not row.model or row.model.partition("_")[2] in ("", *averages)
+        for name, variants in wanted.items():
+            experiment = experiments[name]
+            there = {variant.name for variant in parse_variants(experiment.wanted.variants)}
+            assert variants <= there and (variants == there or name == "base"), name
+            assert (experiment.wanted.target_domains == ("none",)) == table.in_domain
+            assert experiment.settings.in_domain_test == table.in_domain
+
+
+def test_experiments_that_share_a_folder_may(experiments: dict[str, Experiment]) -> None:
+    from qtdog_tf.data import open_domains
+
+    data = open_domains("emoji_styles")
+    plan = make_plan(experiments.values(), Path("runs"), lambda name: data)
+    variants = {trial.group.name: len(trial.variants) for trial in plan.trials}
+    # ERM, seven widths, INQ, five kinds of noise.
+    assert variants["plain"] == 1 + 7 + 1 + 5 and variants["start_step_20"] == 1
+    starts = [experiments[f"start_step_{p}"].settings.quantize_step for p in (20, 60, 80)]
+    steps = experiments["base"].settings.steps
+    assert [*starts, experiments["base"].settings.quantize_step] == [
+        *(steps * p // 100 for p in (20, 60, 80, 40)),
+    ]
+
+
+def test_every_printed_figure_of_the_sections_has_a_row() -> None:
+    for name, table in TABLES.items():
+        found = {
+            figure for row in table.rows if row.paper for figure in _figures(row.paper, table.part)
+        }
+        assert found, name
+        if name not in ("backbones",):
+            printed = {f.value for f in published(table=name, part=table.part, domain="")}
+            assert printed <= {value for value, _ in found}, name
+    assert {f.data for f in Paper("bits", "ERM").figures("target").values()} == {
+        *("pacs", "terra_incognita"),
+    }
+    assert Paper("granularity", "QT-DoG", 7, {"per_channel": False}).figures("target")[
+        "pacs"
+    ].value == pytest.approx(86.3)
+
+
+def _figures(paper: Paper, part: str) -> list[tuple[float, str]]:
+    figures = paper.figures(part)
+    assert figures, paper
+    return [(figure.value, data) for data, figure in figures.items()]
+
+
+def test_paired_differences_by_hand() -> None:
+    one = {("a", 0): 0.50, ("a", 1): 0.70, ("b", 0): 0.40, ("c", 0): 0.9}
+    other = {("a", 0): 0.48, ("a", 1): 0.71, ("b", 0): 0.35}
+    difference = paired(one, other)
+    # Differences 2, -1 and 5: mean 2, standard deviation 3.
+    assert difference == Difference(
+        pytest.approx(2.0), pytest.approx(3 / math.sqrt(3)), better=2, worse=1
+    )
+    assert difference.text == "+2.0 +- 1.7"
+    single = paired({("a", 0): 0.5}, other)
+    assert single and single.error is None and single.text == "+2.0"
+    assert paired({("z", 0): 0.5}, other) is None
+
+
+@pytest.mark.parametrize(
+    ("mean", "error", "expected"),
+    [
+        (2.0, 1.0, HOLDS),
+        (-2.0, 1.0, REVERSED),
+        (2.0, 2.0, UNDECIDED),
+        (-0.5, 1.0, UNDECIDED),
+        (9.0, None, UNDECIDED),
+        (0.0, 0.0, UNDECIDED),
+    ],
+)
+def test_verdicts(mean: float, error: float | None, expected: str) -> None:
+    assert verdict(1.0, Difference(mean, error, 0, 0)) == expected
+    mirrored = {HOLDS: REVERSED, REVERSED: HOLDS}.get(expected, expected)
+    assert verdict(-1.0, Difference(mean, error, 0, 0)) == mirrored
+
+
+def test_orderings_are_those_beyond_the_printed_error() -> None:
+    printed = {"x": (85.0, 0.3), "y": (87.8, 0.4), "z": (85.5, 0.4), "w": (85.0, None)}
+    assert orderings(printed) == [
+        ("y", "x", pytest.approx(2.8)),
+        ("y", "w", pytest.approx(2.8)),
+        ("y", "z", pytest.approx(2.3)),
+        ("z", "w", pytest.approx(0.5)),
+    ]  # z and x differ by 0.5 +- 0.5
+    measured = {"y": {("a", 0): 0.6, ("a", 1): 0.7}, "z": {("a", 0): 0.5, ("a", 1): 0.59}}
+    ((better, worse, points, own, word),) = verdicts(printed, measured)
+    assert (better, worse, points, word) == ("y", "z", pytest.approx(2.3), HOLDS)
+    assert own.mean == pytest.approx(10.5)
+
+
+TABLE = AblationTable(
+    "bits",
+    "Bits",
+    "8.4",
+    (
+        AblationRow("ERM", "bits", "erm", Paper("bits", "ERM")),
+        AblationRow("QT-DoG", "bits", "qtdog7", Paper("bits", "QT-DoG", 7)),
+        AblationRow("PTQ", "bits", "ptq_rtn7"),
+    ),
+    "ERM",
+)
+
+
+def write_summary(folder: Path, value: float) -> None:
+    folder.mkdir(parents=True)
+    values = {"target_in": value, "source_accuracy": 0.9, "step": 3}
+    summary = {
+        "targets": ["line"],
+        "trial_seed": 0,
+        "variant": {"name": folder.name},
+        "rows": {"raw/source_validation": values},
+    }
+    (folder / "summary.json").write_text(json.dumps(summary))
+
+
+def test_a_table_from_finished_runs(tmp_path: Path) -> None:
+    trials = []
+    for seed, pair in enumerate([(0.80, 0.79), (0.84, 0.82)]):
+        trial = tmp_path / f"line-trial{seed}"
+        trials.append((("line", seed), trial))
+        for name, value in zip(("erm", "qtdog7"), pair, strict=True):
+            write_summary(trial / name, value)
+    write_summary(run_folder(trials[0][1], TABLE.rows[2], "selected"), 0.70)
+    rows = read_rows(TABLE, {"bits": trials}, "selected")
+    assert [len(row.values) for row in rows] == [2, 2, 1]
+    text = ablation_text(TABLE, rows)
+    table = text.split("\n\n")[1]
+    cells = {line[:6].strip(): line[6:].split() for line in table.splitlines()}
+    # 82.0 and 80.5, population standard deviation over the root of 2.
+    assert cells["ERM"][:4] == ["2", "82.0", "+-", "1.4"]
+    assert cells["QT-DoG"][:7] == ["2", "80.5", "+-", "1.1", "-1.5", "+-", "0.5"]
+    assert cells["QT-DoG"][7:10] == ["0", "/", "2"]
+    assert cells["QT-DoG"][13:16] == ["87.8", "+-", "0.3"] and "97.3" in cells["QT-DoG"]
+    assert cells["PTQ"][:2] == ["1", "70.0"]
+    assert "QT-DoG > ERM" in text and "0 hold, 1 are reversed, 0 are undecided." in text
+    assert read_rows(TABLE, {"bits": trials}, "selected_sma")[0].values == {}
