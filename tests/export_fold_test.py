@@ -217,3 +217,40 @@ def test_folding_changes_the_magnitude_of_no_code_and_no_output(
     expected = execute(graph, PIXELS)
     slack = 1e-6 * 255 * 127 * 3 * np.abs(scale * factor).max()
     np.testing.assert_allclose(execute(folded, PIXELS), expected, rtol=1e-5, atol=slack)
+
+
+def test_a_positive_factor_behind_a_relu6_goes_into_the_convolution() -> None:
+    """As in the gate of squeeze-excite: min(max(x + 3, 0), 6) / 6."""
+    parts = (
+        image(),
+        conv("conv", "image", CODES, [0.25, 0.5], bias=[1.0, 4.0]),
+        affine("plus", "conv", [1.0, 1.0], [3.0, 3.0]),
+        clip("relu6", "plus", 0.0, 6.0),
+        affine("sixth", "relu6", [0.25, 0.25], [0.0, 0.0]),
+    )
+    folded = fold(ops.Graph(parts))
+    assert names(folded) == ["image", "conv"]
+    assert isinstance(folded.output, ops.Conv)
+    assert folded.output.clip == (0.0, 1.5)
+    assert folded.output.bias.tolist() == [1.0, 1.75]
+    assert folded.output.kernel.scale.tolist() == [0.0625, 0.125]
+    np.testing.assert_array_equal(folded.output.kernel.codes, CODES)
+    np.testing.assert_allclose(execute(folded, PIXELS), execute(ops.Graph(parts), PIXELS))
+
+
+@pytest.mark.parametrize(
+    ("scale", "offset", "high"),
+    [([-1.0, 1.0], [0.0, 0.0], 6.0), ([0.5, 0.5], [0.0, 1.0], INF), ([0.5, 1.0], [0.0, 0.0], 6.0)],
+)
+def test_other_factors_behind_a_relu_stay_there(
+    scale: list[float], offset: list[float], high: float
+) -> None:
+    parts = (
+        image(),
+        conv("conv", "image", CODES, [0.25, 0.5]),
+        clip("relu", "conv", 0.0, high),
+        affine("affine", "relu", scale, offset),
+    )
+    folded = fold(ops.Graph(parts))
+    assert names(folded) == ["image", "conv", "affine"]
+    np.testing.assert_allclose(execute(folded, PIXELS), execute(ops.Graph(parts), PIXELS))

@@ -106,6 +106,14 @@ def caffe(x: Any) -> Any:
     return head(conv(activation="relu6")(x))
 
 
+def mobile(x: Any) -> Any:
+    """A block of MobileNetV3: hard swish, and a factor a channel that the image decides."""
+    x = layers.Activation("hard_silu")(layers.BatchNormalization()(conv(use_bias=False)(x)))
+    factor = layers.GlobalAveragePooling2D(keepdims=True)(x)
+    factor = layers.ReLU(6.0)(conv(8, 1)(layers.ReLU()(conv(4, 1)(factor))) + 3.0) * (1 / 6)
+    return head(layers.Multiply()([x, factor]))
+
+
 def shared_layer(x: Any) -> Any:
     again = conv(activation="relu", name="again")
     return head(again(again(conv(activation="relu")(x))))
@@ -127,6 +135,7 @@ NETWORKS: dict[str, Callable[[], keras.Model]] = {
     "norms_without_conv": lambda: quantized(network(norms_without_conv)),
     "grouped": lambda: quantized(network(lambda x: head(conv(8, groups=2)(conv()(x))))),
     "caffe": lambda: quantized(network(caffe)),
+    "mobile": lambda: quantized(network(mobile)),
     "shared_layer": lambda: quantized(network(shared_layer)),
     "swish": lambda: quantized(network(lambda x: head(conv(activation="swish")(x)))),
 }

@@ -108,6 +108,24 @@ def test_sum_and_saturation() -> None:
     assert m.run(Kind.ADD, [one, other], output, options).tolist() == [5, 127]
 
 
+def test_product_with_a_number_a_channel() -> None:
+    m = HandMade()
+    data, factors = m.tensor([[[[4, -6], [1, 2]]]], 0.5, 0), m.tensor([[[[10, 40]]]], 0.1, 20)
+    output = m.tensor(np.zeros((1, 1, 2, 2)), 0.25, 5)
+    # 2 * -1 and -3 * 2, 0.5 * -1 and 1 * 2, in quarters above 5.
+    found = m.run(Kind.MUL, [data, factors], output, conv_options(schema.MulOptionsT()))
+    assert found.ravel().tolist() == [-3, -19, 3, 13]
+
+
+def test_hard_swish() -> None:
+    m = HandMade()
+    data = m.tensor([-8, -3, 0, 2, 8], 0.5, 0)
+    output = m.tensor([0] * 5, 1 / 12, 0)
+    # Of -4, -1.5, 0, 1 and 4: 0, -1.5 * 1.5 / 6, 0, 4 / 6, and 4 itself.
+    found = m.run(Kind.HARD_SWISH, [data], output, schema.HardSwishOptionsT())
+    assert found.tolist() == [0, np.rint(-4.5), 0, 8, 48]
+
+
 def test_mean_over_the_image() -> None:
     m = HandMade()
     data, axes = m.tensor([[[[1], [2]], [[3], [6]]]], 1.0, 1), m.tensor([1, 2], kind=Type.INT32)
@@ -160,6 +178,49 @@ def test_ends_of_a_file_change_types() -> None:
     real = m.tensor([0, 0, 0], kind=Type.FLOAT32)
     assert m.run(Kind.DEQUANTIZE, [codes], real).tolist() == [-64.0, 0.0, 32.0]
     assert m.run(Kind.RELU6, [codes], m.tensor([0, 0, 0], 0.1, 0)).tolist() == [0, 0, 60]
+
+
+def test_product_of_two_computed_matrices() -> None:
+    m = HandMade()
+    first, second = m.tensor([[3, 1], [-1, 5]], 0.5, 1), m.tensor([[4, 0], [2, 6]], 0.25, 0)
+    output, options = m.tensor(np.zeros((2, 2)), 0.5, -2), schema.BatchMatMulOptionsT()
+    # [[1, 0], [-1, 2]] with [[1, 0], [0.5, 1.5]], in halves above -2; the second transposed after.
+    found = m.run(Kind.BATCH_MATMUL, [first, second], output, options)
+    assert found.tolist() == [[0, -2], [-2, 4]]
+    options.adjY = True
+    found = m.run(Kind.BATCH_MATMUL, [first, second], output, options)
+    assert found.tolist() == [[0, -1], [-4, 3]]
+
+
+def test_parts_of_a_layer_norm() -> None:
+    m = HandMade()
+    rows, means = m.tensor([[4, 8], [2, -2]], 0.5, 0), m.tensor([[3], [1]], 1.0, 0)
+    output = m.tensor(np.zeros((2, 2)), 0.25, 1)
+    found = m.run(Kind.SUB, [rows, means], output, conv_options(schema.SubOptionsT()))
+    assert found.tolist() == [[-3, 5], [1, -7]]
+    variances, factors = m.tensor([16, 1, 0], 0.25, 0), m.tensor([0, 0, 0], 0.5, -128)
+    # Of 4, 0.25 and 0: 1/2, 2, and infinity, which is the last code.
+    assert m.run(Kind.RSQRT, [variances], factors).tolist() == [-127, -124, 127]
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.5])
+def test_exact_gelu(scale: float) -> None:
+    m, options = HandMade(), schema.GeluOptionsT()
+    data, output = m.tensor([-4, 0, 2], 0.5, 0), m.tensor([0, 0, 0], scale, 0)
+    # -2 * Phi(-2), 0 and Phi(1).
+    expected = np.clip(np.rint(np.array([-2 * 0.0227501, 0, 0.8413447]) / scale), -128, 127)
+    assert m.run(Kind.GELU, [data], output, options).tolist() == expected.tolist()
+
+
+def test_parts_of_a_tensor_and_axes_in_another_order() -> None:
+    m = HandMade()
+    data = m.tensor([[1, 2, 3], [4, 5, 6]], 1.0, 0)
+    begin, size = (m.tensor(v, kind=Type.INT32) for v in ([0, 1], [-1, 2]))
+    part = m.run(Kind.SLICE, [data, begin, size], m.tensor(np.zeros((2, 2)), 1.0, 1))
+    assert part.tolist() == [[3, 4], [6, 7]]
+    order = m.tensor([1, 0], kind=Type.INT32)
+    turned = m.run(Kind.TRANSPOSE, [data, order], m.tensor(np.zeros((3, 2)), 1.0, 0))
+    assert turned.tolist() == [[1, 4], [2, 5], [3, 6]]
 
 
 def test_an_operator_without_a_simulation_is_named() -> None:

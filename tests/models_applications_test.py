@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+from qtdog_tf.algorithms.mixstyle_places import PLACES
 from qtdog_tf.errors import UserError
 from qtdog_tf.models import FrozenBatchNormalization, build_backbone
 from qtdog_tf.models.applications import application_names, preprocessing_layers
@@ -64,6 +65,7 @@ def test_batch_norm_is_frozen_and_the_graph_flat(mobilenet: keras.Model) -> None
     assert keras.layers.BatchNormalization not in kinds
     assert not any(issubclass(kind, keras.Model) for kind in kinds)
     assert mobilenet.input.name == "image"
+    assert set(PLACES["applications/MobileNetV2"]) < {layer.name for layer in mobilenet.layers}
 
 
 def test_names_and_weights_depend_on_the_arguments_alone(mobilenet: keras.Model) -> None:

@@ -28,7 +28,7 @@ def _weights_file(folder: Path, name: str, **changes: np.ndarray | None) -> Path
     return folder / "weights.safetensors"
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50"])
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnext50_32x4d"])
 def test_features_of_raw_pixels_are_those_of_torchvision(name: str, tmp_path: Path) -> None:
     model = build_backbone(name, image_size=72, weights=_weights_file(tmp_path, name))
     features = np.asarray(model(synthetic_image(72)[None], training=True))[0]

@@ -29,6 +29,7 @@ from qtdog_tf.export.quantize import (
     round_weights,
 )
 from qtdog_tf.export.settings import DYNAMIC, FLOAT16, INT4, ExportSettings
+from qtdog_tf.export.wide_attention import widen_attention
 from qtdog_tf.quantization import quantize_wrappers
 
 CALIBRATION_BATCH = 32
@@ -144,6 +145,8 @@ def build_file(
         )
     if settings.kind == DYNAMIC:
         store_codes(output, converted)
+    if settings.is_integer:
+        widen_attention(output)
     stored_as_codes = settings.is_integer or settings.kind == DYNAMIC
     rounded = [c.name for c in graph.convs if c.kernel.codes is None] if stored_as_codes else []
     return Built(converted, dead, rounded, calibration, conversion)

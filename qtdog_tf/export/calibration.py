@@ -41,7 +41,7 @@ def has_own_range(op: ops.Op) -> bool:
     """Whether an operation's output is computed, and not only moved or picked."""
     if isinstance(op, ops.Pool):
         return op.kind == "average"
-    return not isinstance(op, ops.Pad | ops.Reshape)
+    return not isinstance(op, ops.Move)
 
 
 def calibrate(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.export import ops
+from qtdog_tf.export import ops, ops_sequence
 from qtdog_tf.export.calibration import Range, has_own_range
 from qtdog_tf.export.execute import normalize, run
 from qtdog_tf.export.quantize import INT4_BITS, INT4_MAX, largest_code
@@ -64,7 +64,7 @@ class _Deploy(tf.Module):
 def _run_fake_quantized(
     graph: ops.Graph, image: tf.Tensor, ranges: dict[str, Range], weight_bits: int
 ) -> tf.Tensor:
-    graph = ops.Graph(tuple(_clip_by_range(op) for op in graph.ops))
+    graph = ops.Graph(tuple(_leave_to_ranges(op) for op in graph.ops))
     same_weights: Counter[bytes] = Counter()
 
     def output(op: ops.Op, value: Any) -> Any:
@@ -79,11 +79,13 @@ def _run_fake_quantized(
         largest = largest_code(conv, weight_bits)
         scale = conv.kernel.scale.astype(np.float32)
         weights = conv.kernel.to_float()
-        # Of equal weights (a layer used twice) the converter makes one, whose codes are not ours
-        # then. A scale that differs in its last bit keeps them apart.
+        # Of equal weights (a layer used twice, a norm whose gamma is 1) the converter makes one,
+        # whose codes are not ours then. The scale of another channel that differs in its last bit
+        # keeps them apart.
         before = same_weights[weights.tobytes()]
         same_weights[weights.tobytes()] += 1
-        scale = scale * np.float32(1 + before * np.finfo(np.float32).eps)
+        nudges = np.bincount(np.arange(before) % len(scale), minlength=len(scale))
+        scale = scale * (1 + nudges * np.finfo(np.float32).eps).astype(np.float32)
         return tf.quantization.fake_quant_with_min_max_vars_per_channel(
             tf.constant(weights),
             -largest * scale,
@@ -95,11 +97,15 @@ def _run_fake_quantized(
     return run(graph, image, kernel=kernel, output=output)
 
 
-def _clip_by_range(op: ops.Op) -> ops.Op:
-    """Leaves the upper end of a clip to the range of the output, which ends there at the latest.
+def _leave_to_ranges(op: ops.Op) -> ops.Op:
+    """Leaves the upper end of a clip, and LayerNorm's epsilon, to the ranges of the outputs.
 
-    ReLU and ReLU6 are kept: the converter fuses them, and no other.
+    A range ends at the clip at the latest. ReLU and ReLU6 are kept: the converter fuses them, and
+    no other. An epsilon far below a step of the variance changes nothing; of 0 the file's kernel
+    gives the upper end of the range.
     """
+    if isinstance(op, ops_sequence.Rsqrt):
+        return dataclasses.replace(op, epsilon=0.0)
     if not isinstance(op, ops.Conv | ops.Add | ops.Clip) or op.clip[1] in _FUSED_LIMITS:
         return op
     return dataclasses.replace(op, clip=(op.clip[0], np.inf))

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.export import ops
+from qtdog_tf.export import ops, ops_sequence
 
 KernelHook = Callable[[ops.Conv], Any]
 OutputHook = Callable[[ops.Op, Any], Any]
@@ -80,6 +80,11 @@ def _compute(op: ops.Op, inputs: Sequence[Any], values: dict[str, Any], kernel: 
             return tf.reverse(inputs[0], [-1])
         case ops.Add():
             return clip(inputs[0] + inputs[1], op.clip)
+        case ops.Multiply():
+            return inputs[0] * inputs[1]
+        case ops.HardSwish():
+            # In the form that the converter knows as one operation.
+            return inputs[0] * tf.nn.relu6(inputs[0] + np.float32(3)) * np.float32(1 / 6)
         case ops.Clip():
             return clip(inputs[0], op.clip)
         case ops.Pad():
@@ -97,6 +102,9 @@ def _compute(op: ops.Op, inputs: Sequence[Any], values: dict[str, Any], kernel: 
             return tf.reduce_mean(tf.stack(inputs, axis=1), axis=1)
         case ops.KerasCall():
             return _call_keras(op, values)
+    found = ops_sequence.compute(op, list(inputs))
+    if found is not None:
+        return found
     raise TypeError(f"no way to compute a {type(op).__name__}")
 
 

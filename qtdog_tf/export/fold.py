@@ -36,6 +36,8 @@ def fold(graph: ops.Graph, *, absorb_normalization: bool = True) -> ops.Graph:
         graph = _merge(graph, _affine_into_image)
     graph = _replace(graph, _reversal_to_conv)
     graph = _merge(graph, _affine_into_conv)
+    graph = _merge(graph, _clip_into_producer)
+    graph = _merge(graph, _factor_into_clipped)
     graph = _replace(graph, _affine_to_conv)
     graph = _merge(graph, _clip_into_producer)
     return _drop_idle_reshapes(graph)
@@ -172,6 +174,23 @@ def _affine_into_conv(before: ops.Op, op: ops.Op) -> ops.Op | None:
         before,
         kernel=scale_channels(before.kernel, op.scale),
         bias=before.bias * op.scale + op.offset,
+    )
+
+
+def _factor_into_clipped(before: ops.Op, op: ops.Op) -> ops.Op | None:
+    """A positive factor behind a ReLU is one before it, with the upper end moved along."""
+    if not isinstance(before, ops.Conv) or not isinstance(op, ops.Affine):
+        return None
+    low, high = before.clip
+    if low != 0 or np.any(op.offset) or np.any(op.scale <= 0):
+        return None
+    if np.isfinite(high) and np.ptp(op.scale):
+        return None
+    return dataclasses.replace(
+        before,
+        kernel=scale_channels(before.kernel, op.scale),
+        bias=before.bias * op.scale,
+        clip=(low, float(high * op.scale[0])),
     )
 
 

@@ -24,6 +24,7 @@ _INTEGER_TYPES = {
     schema.TensorType.INT4: 4,
     schema.TensorType.INT8: 8,
     schema.TensorType.UINT8: 8,
+    schema.TensorType.INT16: 16,
     schema.TensorType.INT32: 32,
     schema.TensorType.INT64: 64,
     schema.TensorType.BOOL: 8,

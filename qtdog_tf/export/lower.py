@@ -14,7 +14,8 @@ import keras
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.export import ops
-from qtdog_tf.export.lower_layers import NotInteger, lower_layer
+from qtdog_tf.export.lower_common import NotInteger
+from qtdog_tf.export.lower_layers import lower_layer
 from qtdog_tf.quantization.wrapper import ConfiguredWrapper
 
 
@@ -112,11 +113,13 @@ class _Lowering:
         bare = operation.layer if isinstance(operation, ConfiguredWrapper) else operation
         name = self.unique(prefix + bare.name)
         layer = f"{prefix}{bare.name} ({type(bare).__name__})"
-        refs = [ref.name for ref in keras.tree.flatten((args, kwargs)) if isinstance(ref, ops.Ref)]
+        arguments = keras.tree.flatten((args, kwargs))
+        refs = [ref.name for ref in arguments if isinstance(ref, ops.Ref)]
+        constants = [x for x in arguments if not isinstance(x, ops.Ref)]
         common = (name, tuple(refs), shape, layer)
         shapes = [self.ops[ref].shape for ref in refs]
         try:
-            lowered = lower_layer(operation, common, shapes)
+            lowered = lower_layer(operation, common, shapes, constants)
         except NotInteger as error:
             call = ops.KerasCall(*common, operation, args, kwargs, str(error))
             return self.add(call)

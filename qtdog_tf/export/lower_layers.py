@@ -11,27 +11,26 @@ import keras
 import numpy as np
 
 from qtdog_tf.ensemble import LOGITS, EnsembleAverage
-from qtdog_tf.export import ops
+from qtdog_tf.export import ops, ops_sequence
 from qtdog_tf.export.kernels import read_kernel
+from qtdog_tf.export.lower_arithmetic import ARITHMETIC_HANDLERS, lower_arithmetic
+from qtdog_tf.export.lower_common import Handler, NotInteger, Shapes
+from qtdog_tf.export.lower_sequence import SEQUENCE_HANDLERS
+from qtdog_tf.export.ops import Common
 from qtdog_tf.models.applications import ReverseChannels
 from qtdog_tf.quantization.wrapper import ConfiguredWrapper
 
-# Name, inputs, shape and layer of an `Op`.
-Common = tuple[str, tuple[str, ...], tuple[int, ...], str]
-Shapes = Sequence[tuple[int, ...]]
 
-
-class NotInteger(Exception):
-    """The layer has no integer form; the message says why, as half a sentence."""
-
-
-def lower_layer(operation: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
+def lower_layer(
+    operation: Any, common: Common, shapes: Shapes, constants: Sequence[Any] = ()
+) -> list[ops.Op]:
     """The operations that a layer becomes, in order; none if it does nothing in inference.
 
     Args:
         operation: a Keras layer, a quantize wrapper, or an operation such as `x + y`.
         common: name, inputs, output shape and description; the last operation returned has them.
         shapes: of its inputs.
+        constants: what else it is called with, the 3 of `x + 3` for example.
 
     Raises:
         NotInteger: if there is no integer form.
@@ -43,9 +42,9 @@ def lower_layer(operation: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
     for kinds, handler in _HANDLERS:
         if isinstance(layer, kinds):
             return handler(layer, wrapper, common, shapes)
-    # What `x + y` makes of two tensors of a functional model; Keras does not export its class.
-    if type(layer).__name__ == "Add" and isinstance(layer, keras.Operation):
-        return _add(layer, wrapper, common, shapes)
+    # What `x + y` makes in a functional model; Keras does not export its class.
+    if type(layer).__name__ in ("Add", "Multiply") and isinstance(layer, keras.Operation):
+        return lower_arithmetic(layer, common, shapes, constants)
     raise NotInteger(f"a {type(layer).__name__} has no integer form here")
 
 
@@ -95,54 +94,6 @@ def _bias(layer: Any, kernel: ops.Kernel) -> np.ndarray:
     return np.asarray(layer.bias, np.float64)
 
 
-def _batch_norm(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    if layer.axis not in (-1, len(shapes[0])):
-        raise NotInteger("it normalizes another axis than the last")
-    variance = np.asarray(layer.moving_variance, np.float64)
-    scale = 1 / np.sqrt(variance + layer.epsilon)
-    if layer.scale:
-        scale = scale * np.asarray(layer.gamma, np.float64)
-    offset = -np.asarray(layer.moving_mean, np.float64) * scale
-    if layer.center:
-        offset = offset + np.asarray(layer.beta, np.float64)
-    return _affine(common, shapes, scale, offset)
-
-
-def _rescaling(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    return _affine(common, shapes, layer.scale, layer.offset)
-
-
-def _normalization(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    if layer.invert:
-        raise NotInteger("an inverted Normalization has no integer form here")
-    mean, variance = (np.asarray(x, np.float64) for x in (layer.mean, layer.variance))
-    scale = 1 / np.maximum(np.sqrt(variance), keras.config.epsilon())
-    return _affine(common, shapes, scale, -mean * scale)
-
-
-def _affine(common: Common, shapes: Shapes, scale: Any, offset: Any) -> list[ops.Op]:
-    """On an image; a vector becomes one of a single row, as `_dense` makes it."""
-    channels = shapes[0][-1]
-    scale, offset = _a_channel(scale, channels), _a_channel(offset, channels)
-    if len(shapes[0]) == 3:
-        return [ops.Affine(*common, scale=scale, offset=offset)]
-    name, inputs, shape, text = common
-    rows = (math.prod(shape[:-1]), 1, channels)
-    return [
-        ops.Reshape(f"{name}.in", inputs, rows, text),
-        ops.Affine(f"{name}.affine", (f"{name}.in",), rows, text, scale=scale, offset=offset),
-        ops.Reshape(name, (f"{name}.affine",), shape, text),
-    ]
-
-
-def _a_channel(values: Any, channels: int) -> np.ndarray:
-    """One number a channel, of as many or of one for all."""
-    array = np.asarray(values, np.float64)
-    if array.size != 1 and array.shape[-1] != array.size:
-        raise NotInteger("it treats pixels differently from place to place")
-    return np.broadcast_to(array.reshape(-1), channels)
-
-
 def _relu(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
     if layer.negative_slope or layer.threshold:
         raise NotInteger("a ReLU with a slope or a threshold has no integer form here")
@@ -153,6 +104,10 @@ def _relu(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.
 def _activation(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
     if layer.activation is keras.activations.softmax:
         return [ops.Softmax(*common)]
+    if layer.activation is keras.activations.hard_silu:
+        return [ops.HardSwish(*common)]
+    if layer.activation is keras.activations.gelu:
+        return [ops_sequence.Gelu(*common)]
     clip = _clip_of(layer.activation)
     return [] if clip == ops.NO_CLIP else [ops.Clip(*common, clip=clip)]
 
@@ -166,12 +121,6 @@ def _clip_of(activation: Callable[..., Any]) -> tuple[float, float]:
     if activation not in clips:
         raise NotInteger(f"activation {getattr(activation, '__name__', activation)!r} stays float")
     return clips[activation]
-
-
-def _add(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    if len(shapes) != 2 or shapes[0] != shapes[1]:
-        raise NotInteger("only the sum of two tensors of one shape has an integer form here")
-    return [ops.Add(*common)]
 
 
 def _pad(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
@@ -219,17 +168,12 @@ def _ensemble(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[
     return [*parts, ops.Average(name, tuple(p.name for p in parts), shape, text)]
 
 
-_Handler = Callable[[Any, Any, Common, Shapes], list[ops.Op]]
-_HANDLERS: tuple[tuple[Any, _Handler], ...] = (
+_HANDLERS: tuple[tuple[Any, Handler], ...] = (
     ((keras.layers.Conv2D, keras.layers.DepthwiseConv2D), _conv),
     (keras.layers.Dense, _dense),
-    (keras.layers.BatchNormalization, _batch_norm),
-    (keras.layers.Rescaling, _rescaling),
-    (keras.layers.Normalization, _normalization),
     (keras.layers.ReLU, _relu),
     (keras.layers.Softmax, _softmax),
     (keras.layers.Activation, _activation),
-    (keras.layers.Add, _add),
     (keras.layers.ZeroPadding2D, _pad),
     ((keras.layers.MaxPooling2D, keras.layers.AveragePooling2D), _pool),
     (keras.layers.GlobalAveragePooling2D, _global_pool),
@@ -237,4 +181,6 @@ _HANDLERS: tuple[tuple[Any, _Handler], ...] = (
     ((keras.layers.Dropout, keras.layers.Identity), _nothing),
     (ReverseChannels, _reverse),
     (EnsembleAverage, _ensemble),
+    *ARITHMETIC_HANDLERS,
+    *SEQUENCE_HANDLERS,
 )

@@ -14,6 +14,8 @@ import numpy as np
 
 INT8_MAX = 127  # weights use the symmetric range of TFLite's kernels: -127 to 127
 NO_CLIP = (-np.inf, np.inf)
+# Name, inputs, shape and layer of an `Op`.
+Common = tuple[str, tuple[str, ...], tuple[int, ...], str]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -126,6 +128,16 @@ class Add(Op):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Multiply(Op):
+    """Product of two tensors; an axis of length 1 is stretched to the other's (squeeze-excite)."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class HardSwish(Op):
+    """`x * min(max(x + 3, 0), 6) / 6`, of MobileNetV3."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Clip(Op):
     """A ReLU of any kind."""
 
@@ -133,10 +145,15 @@ class Clip(Op):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Pad(Op):
-    """Zeros around an image: ((top, bottom), (left, right))."""
+class Move(Op):
+    """Base of what only moves values, or adds zeros: the output has the range of the input."""
 
-    pads: tuple[tuple[int, int], tuple[int, int]]
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pad(Move):
+    """Zeros around an image, ((top, bottom), (left, right)), or tokens, ((before, after),)."""
+
+    pads: tuple[tuple[int, int], ...]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -155,7 +172,7 @@ class GlobalPool(Op):
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Reshape(Op):
+class Reshape(Move):
     """Another shape of the same values."""
 
 

