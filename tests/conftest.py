@@ -12,8 +12,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 import tensorflow as tf
 from tensorflow.python.framework import config
 
-# To optimize a graph takes longer than a test runs it. Programs in a process of their own, which
-# are tested as a person runs them, do optimize.
+# To optimize a graph takes longer than a test runs it. A program that is started anew, not forked
+# (`tests/programs.py`), does optimize.
 tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
 
 # The same examples in every run, however busy the machine: a failure is never a matter of luck.

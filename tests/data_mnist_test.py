@@ -160,8 +160,8 @@ HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", MAX_IMAGES + 1, 28, 28)
 @pytest.mark.parametrize(
     ("part", "contents", "sentence"),
     [
-        ("labels-idx1", gzip.compress(LABELS)[:-9], "truncated or damaged"),
-        ("labels-idx1", gzip.compress(LABELS[:-1]), "ends before what its header says"),
+        ("labels-idx1", gzip.compress(LABELS, mtime=0)[:-9], "truncated or damaged"),
+        ("labels-idx1", gzip.compress(LABELS[:-1], mtime=0), "ends before what its header says"),
         ("labels-idx1", LABELS + b"\0", "longer than its header says"),
         ("labels-idx1", IMAGES, "no IDX file of bytes in 1 dimensions"),
         ("labels-idx1", idx_bytes(np.full(8, 10)), "holds a label 10"),
@@ -170,9 +170,9 @@ HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", MAX_IMAGES + 1, 28, 28)
         ("images-idx3", b"\0\0\x0d\3" + IMAGES[4:], r"\(it starts with 00000d03\)"),
         ("images-idx3", idx_bytes(np.zeros((8, 32, 32))), "images of 32 x 32 pixels"),
         ("images-idx3", HUGE, "claims 1,000,001 images"),
-        ("images-idx3", gzip.compress(IMAGES)[:-12], "truncated or damaged"),
-        ("images-idx3", gzip.compress(IMAGES + bytes(2**20)), "longer than its header says"),
-        ("images-idx3", gzip.compress(IMAGES)[:30] + bytes(40), "truncated or damaged"),
+        ("images-idx3", gzip.compress(IMAGES, mtime=0)[:-12], "truncated or damaged"),
+        ("images-idx3", gzip.compress(IMAGES + bytes(2**20), mtime=0), "longer than its header says"),
+        ("images-idx3", gzip.compress(IMAGES, mtime=0)[:30] + bytes(40), "truncated or damaged"),
         ("images-idx3", IMAGES[:-5], "ends before what its header says"),
     ],
 )

@@ -14,8 +14,8 @@ REPOSITORY = Path(__file__).parents[1]
 _SECONDS = 300
 
 # A process that has imported what takes five seconds, and from which every program is forked.
-_SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["tensorflow", "keras", "tensorflow_model_optimization"])
+SERVER = multiprocessing.get_context("forkserver")
+SERVER.set_forkserver_preload(["tensorflow", "keras", "tensorflow_model_optimization"])
 
 
 def run_program(
@@ -47,7 +47,7 @@ def run_program(
 def _fork(command: list[str], output: IO[str], errors: IO[str]) -> int:
     # Files cross to the other process by number, as they do for a program that a shell starts.
     files = [multiprocessing.reduction.DupFd(file.fileno()) for file in (output, errors)]
-    process = _SERVER.Process(target=_be_program, args=(command, files, dict(os.environ)))
+    process = SERVER.Process(target=_be_program, args=(command, files, dict(os.environ)))
     process.start()
     process.join(_SECONDS)
     if process.exitcode is None:
@@ -57,7 +57,10 @@ def _fork(command: list[str], output: IO[str], errors: IO[str]) -> int:
 
 
 def _be_program(command: list[str], files: list, environment: dict[str, str]) -> NoReturn:
-    """What `python -m` does."""
+    """What `python -m` does, but for graph optimization, which takes longer here than it saves."""
+    import tensorflow as tf
+
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     for number, file in enumerate(files, 1):
         os.dup2(file.detach(), number)
     sys.stdout = os.fdopen(1, "w", closefd=False)
