@@ -33,6 +33,11 @@ from qtdog_tf.errors import UserError
 from tests.idx_files import digits, idx_bytes, write_idx_files
 
 
+def zipped(contents: bytes) -> bytes:
+    # Without the time: the bytes are in names of tests, which have to be equal in all processes.
+    return gzip.compress(contents, mtime=0)
+
+
 def rotated_reference(image: np.ndarray, degrees: float) -> np.ndarray:
     """Bilinear rotation about the centre in float64; NaN where the border is involved."""
     edge = len(image)
@@ -160,8 +165,8 @@ HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", MAX_IMAGES + 1, 28, 28)
 @pytest.mark.parametrize(
     ("part", "contents", "sentence"),
     [
-        ("labels-idx1", gzip.compress(LABELS, mtime=0)[:-9], "truncated or damaged"),
-        ("labels-idx1", gzip.compress(LABELS[:-1], mtime=0), "ends before what its header says"),
+        ("labels-idx1", zipped(LABELS)[:-9], "truncated or damaged"),
+        ("labels-idx1", zipped(LABELS[:-1]), "ends before what its header says"),
         ("labels-idx1", LABELS + b"\0", "longer than its header says"),
         ("labels-idx1", IMAGES, "no IDX file of bytes in 1 dimensions"),
         ("labels-idx1", idx_bytes(np.full(8, 10)), "holds a label 10"),
@@ -170,9 +175,9 @@ HUGE = bytes([0, 0, 8, 3]) + struct.pack(">3I", MAX_IMAGES + 1, 28, 28)
         ("images-idx3", b"\0\0\x0d\3" + IMAGES[4:], r"\(it starts with 00000d03\)"),
         ("images-idx3", idx_bytes(np.zeros((8, 32, 32))), "images of 32 x 32 pixels"),
         ("images-idx3", HUGE, "claims 1,000,001 images"),
-        ("images-idx3", gzip.compress(IMAGES, mtime=0)[:-12], "truncated or damaged"),
-        ("images-idx3", gzip.compress(IMAGES + bytes(2**20), mtime=0), "longer than its header says"),
-        ("images-idx3", gzip.compress(IMAGES, mtime=0)[:30] + bytes(40), "truncated or damaged"),
+        ("images-idx3", zipped(IMAGES)[:-12], "truncated or damaged"),
+        ("images-idx3", zipped(IMAGES + bytes(2**20)), "longer than its header says"),
+        ("images-idx3", zipped(IMAGES)[:30] + bytes(40), "truncated or damaged"),
         ("images-idx3", IMAGES[:-5], "ends before what its header says"),
     ],
 )

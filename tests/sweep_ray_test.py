@@ -8,7 +8,8 @@ import pytest
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.sweep.mirror import Mirror
-from qtdog_tf.sweep.ray_engine import RayEngine, RaySettings
+from qtdog_tf.sweep.ray_cluster import RaySettings
+from qtdog_tf.sweep.ray_engine import RayEngine
 from qtdog_tf.sweep.record import SweepRecord
 from qtdog_tf.sweep.runner import Runner
 from qtdog_tf.sweep.shared_folder import SharedFolder

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -219,12 +220,18 @@ def test_paths_of_a_command_are_moved() -> None:
     assert task.log == f"/scratch/logs/{NAME}.log" and task.folder == "/repository"
 
 
-def test_an_attempt_goes_on_where_the_one_before_has_crashed(tmp_path: Path) -> None:
+def test_an_attempt_goes_on_where_the_one_before_has_crashed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     url = f"file://{tmp_path}/shared"
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    # What a worker that was killed has left on this disk.
+    write(tmp_path / "qtdog_tf-scratch", "killed/photos/file", ".killed.lock")
     flags = ("--output=out/photos", "--trial=day-trial0", "--crash_at=4")
     task = Task(NAME, ("tests.remote_program", *flags), str(REPOSITORY), "/w/out/log")
     first = run_remote_task(task, url, "out")
     assert first.code == 1
+    assert not list((tmp_path / "qtdog_tf-scratch").iterdir())
     shared = SharedFolder(url)
     assert f"{RUN}/checkpoints/step-000004.npz" in shared.sizes()
     second = run_remote_task(task, url, "out")

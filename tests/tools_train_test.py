@@ -151,6 +151,8 @@ def test_disk_full_is_one_sentence(data: Path, tmp_path: Path) -> None:
         ({"data": "no/such/folder"}, "no/such/folder"),
         ({"holdout": 1.5}, "holdout must be at most 0.9; received 1.5"),
         ({"split_by": "("}, "is not a regular expression"),
+        ({"algorithm": "distill"}, "algorithm distill needs a teacher"),
+        ({"algorithm": "distill", "teacher": "no/run"}, "run folder no/run does not exist"),
     ],
 )
 def test_refused_settings(

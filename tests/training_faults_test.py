@@ -123,7 +123,7 @@ def test_going_on_elsewhere_is_a_decision_and_marked(
         train(domain_set, tmp_path)
     monkeypatch.undo()
     other = {**numeric_environment(), "threads in an operator": "96"}
-    monkeypatch.setattr(trial_module, "numeric_environment", lambda: other)
+    monkeypatch.setattr(trial_module, "numeric_environment", lambda replicas: other)
     with pytest.raises(UserError, match="threads in an operator: .* there, 96 here.*--resume_else"):
         train(domain_set, tmp_path)
     (mark,) = train(domain_set, tmp_path, resume_elsewhere=True)["resumed_elsewhere"]

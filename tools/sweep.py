@@ -6,6 +6,11 @@ r"""Trains many experiments: data set x target domain x trial seed x method x me
 
   To do it: the same without --plan. Whatever ended it, the same command goes on.
 
+  The same on a Ray cluster, whose nodes have this repository and the data at the same paths, with
+  results in a store that they all reach:
+    python -m tools.sweep --engine=ray --ray_address=head:6379 --gpus_per_run=1 \
+        --output=s3://bucket/sweep --experiments=...
+
 An experiment is a flagfile of tools.train. Every flag of tools.train that is given here applies to
 all of them. Runs go to <output>/<group>/ in the layout of tools.train, so all programs take them;
 a group is what the flagfile calls its --output, and experiments of one group share what they have
@@ -33,7 +38,8 @@ from qtdog_tf.sweep.hparams import draw_hparams
 from qtdog_tf.sweep.local_engine import LocalEngine
 from qtdog_tf.sweep.mirror import Mirror
 from qtdog_tf.sweep.plan import make_plan
-from qtdog_tf.sweep.ray_engine import RayEngine, RaySettings
+from qtdog_tf.sweep.ray_cluster import RaySettings
+from qtdog_tf.sweep.ray_engine import RayEngine
 from qtdog_tf.sweep.record import RECORD, claim_sweep, recorded_threads
 from qtdog_tf.sweep.settings import RAY, SweepSettings
 from qtdog_tf.sweep.shared_folder import SharedFolder, is_url

@@ -59,9 +59,11 @@ def replace_quantizers(model: keras.Model, make_quantizer: MakeQuantizer | None)
     """
     if make_quantizer is None:
         return
-    for number, wrapper in enumerate(quantize_wrappers(model)):
-        quantizer = make_quantizer(model, number, wrapper.quantize_config.quantizer)
-        wrapper.replace_quantizer(WeightQuantizeConfig(quantizer))
+    # Variables that a quantizer makes belong on the devices of the model's.
+    with model.distribute_strategy.scope():
+        for number, wrapper in enumerate(quantize_wrappers(model)):
+            quantizer = make_quantizer(model, number, wrapper.quantize_config.quantizer)
+            wrapper.replace_quantizer(WeightQuantizeConfig(quantizer))
 
 
 def rebuild_functions(model: keras.Model) -> None:

@@ -4,14 +4,14 @@ Plans, states and tables look at folders on a disk; here they find logs, summari
 of the models a list. Start from `Mirror`.
 """
 
+import contextlib
 import uuid
 from pathlib import Path
 
 from qtdog_tf.files import read_json, write_json
-from qtdog_tf.sweep.plan import BROKEN
+from qtdog_tf.sweep.plan import ATTEMPTS, BROKEN
 from qtdog_tf.sweep.record import RECORD
 from qtdog_tf.sweep.shared_folder import SharedFolder
-from qtdog_tf.sweep.upload import ATTEMPTS
 from qtdog_tf.training.finish import SUMMARY
 
 # In the folder of a run: the models that are in the shared folder, with their sizes in bytes.
@@ -44,7 +44,9 @@ class Mirror:
                 continue
             if Path(name).name == SUMMARY:
                 self._list_models(Path(name).parent, sizes)
-            self.shared.download(name, self.folder / name)
+            # What a task at work has replaced since by something newer is no loss.
+            with contextlib.suppress(FileNotFoundError):
+                self.shared.download(name, self.folder / name)
         if not under:
             for path in self.folder.rglob(ELSEWHERE):
                 self._list_models(path.parent.relative_to(self.folder), sizes)

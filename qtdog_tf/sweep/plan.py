@@ -16,8 +16,8 @@ from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.trial import trial_folder
 from qtdog_tf.training.variants import Variant, parse_variants
 
-LOGS, BROKEN = "logs", "broken"
-_OWN_FOLDERS = (LOGS, BROKEN)
+LOGS, BROKEN, ATTEMPTS = "logs", "broken", "attempts"
+_OWN_FOLDERS = (LOGS, BROKEN, ATTEMPTS)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

@@ -13,42 +13,19 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import qtdog_tf
 from qtdog_tf.errors import UserError, one_line
-from qtdog_tf.settings import Settings, setting
 from qtdog_tf.sweep.engine import Ended, Engine, Event, Started
 from qtdog_tf.sweep.mirror import Mirror
 from qtdog_tf.sweep.plan import LOGS
+from qtdog_tf.sweep.ray_cluster import RaySettings, connect
 from qtdog_tf.sweep.remote_task import run_remote_task
 from qtdog_tf.sweep.task import Task, TaskResult, run_task
 
 _MIRROR_SECONDS = 30.0
-# Bytes; tasks hand over no more than how they ended.
-_OBJECT_STORE = 100 * 2**20
 # What a program exits with if the person is to blame, so that it is not begun again.
 _USER_ERROR = 2
-
-
-@dataclasses.dataclass(frozen=True)
-class RaySettings(Settings):
-    """Settings of the cluster; each is a flag of `tools/sweep.py`.
-
-    Raises:
-        UserError: for a value that is not allowed, naming the setting.
-    """
-
-    ray_address: str = setting(
-        "",
-        "Address of the Ray cluster, <host>:6379, or auto. Default: a cluster of this machine "
-        "only, which ends with the sweep.",
-    )
-    cpus_per_run: int = setting(1, "Ray: processor cores that a run needs.", at_least=1)
-    gpus_per_run: float = setting(
-        0.0, "Ray: GPUs that a run needs; 0.5: two runs share one.", at_least=0.0
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,19 +59,14 @@ class RayEngine(Engine):
     """
 
     def __init__(self, settings: RaySettings, mirror: Mirror | None = None) -> None:
-        self._ray = import_ray()
-        self._settings = settings
         self._mirror = mirror
         self._running: dict[Any, _Running] = {}
         self._asked = 0
         self._mirrored = time.monotonic()
+        self._ray = connect(settings)
         # Ray prints what it has to say of nodes to stdout, which belongs to the tables.
         self._quiet = contextlib.ExitStack()
         self._quiet.enter_context(contextlib.redirect_stdout(sys.stderr))
-        self._owner = not self._ray.is_initialized()
-        if self._owner:
-            _connect(self._ray, settings.ray_address)
-        self._check_nodes()
         if mirror:
             mirror.settle()
             mirror.send_records()
@@ -105,16 +77,6 @@ class RayEngine(Engine):
             max_retries=0,
             num_returns="streaming",
         )(_carry_out)
-
-    def _check_nodes(self) -> None:
-        wanted = {"CPU": self._settings.cpus_per_run, "GPU": self._settings.gpus_per_run}
-        alive = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
-        if not any(all(has.get(r, 0) >= n for r, n in wanted.items()) for has in alive):
-            there = ", ".join(f"{n.get('CPU', 0):g} and {n.get('GPU', 0):g}" for n in alive)
-            raise UserError(
-                f"no node of the Ray cluster has {wanted['CPU']} CPUs and {wanted['GPU']:g} GPUs "
-                f"for a run (there are {there}): lower --cpus_per_run or --gpus_per_run"
-            )
 
     def submit(self, task: Task) -> None:
         """Takes a task that may begin as soon as there is room."""
@@ -171,10 +133,12 @@ class RayEngine(Engine):
         """Brings the logs of tasks at work now and then, by which progress is counted."""
         if self._mirror is None or time.monotonic() - self._mirrored < _MIRROR_SECONDS:
             return
-        for running in self._running.values():
-            if running.place:
-                self._mirror.bring(running.name)
         self._mirrored = time.monotonic()
+        # It is only to look at: the next time will do.
+        with contextlib.suppress(OSError):
+            for running in self._running.values():
+                if running.place:
+                    self._mirror.bring(running.name)
 
     def stop(self, number: int) -> None:
         """Asks what runs to end, see `Engine.stop`."""
@@ -190,8 +154,7 @@ class RayEngine(Engine):
             self.events(1.0)
         if self._mirror:
             self._mirror.send_records()
-        if self._owner:
-            self._ray.shutdown()
+        self._ray.shutdown()
         self._quiet.close()
 
 
@@ -206,39 +169,3 @@ def _carry_out(task: Task, place: tuple[str, str] | None) -> Iterator[str | Task
         yield run_remote_task(task, *place, variables)
     except UserError as error:
         yield TaskResult(task.name, _USER_ERROR, str(error), 0.0)
-
-
-def import_ray() -> Any:
-    """The module `ray`.
-
-    Raises:
-        UserError: if it is not installed.
-    """
-    # No reports to its makers.
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-    except ImportError as error:
-        raise UserError(
-            "engine ray needs Ray, which is not installed: python -m pip install '.[cluster]'"
-        ) from error
-    return ray
-
-
-def _connect(ray: Any, address: str) -> None:
-    here = {"include_dashboard": False, "object_store_memory": _OBJECT_STORE}
-    where: dict[str, Any] = {"address": address} if address else here
-    # Workers begin in folders of their own.
-    imports = {"PYTHONPATH": str(Path(qtdog_tf.__file__).parents[1])}
-    try:
-        ray.init(
-            **where,
-            log_to_driver=False,
-            logging_level="ERROR",
-            runtime_env={"env_vars": imports},
-        )
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        raise UserError(
-            f"the Ray cluster at {address or 'this machine'} cannot be used ({one_line(error)}): "
-            "begin one by `ray start --head`, and name its address by --ray_address"
-        ) from error

@@ -95,7 +95,7 @@ def _scratch_folder() -> Iterator[Path]:
         if folder.is_dir():
             try:
                 with hold(folder, "used"):
-                    shutil.rmtree(folder, ignore_errors=True)
+                    _remove(folder)
             except Held:
                 continue
     folder = root / uuid.uuid4().hex
@@ -104,5 +104,10 @@ def _scratch_folder() -> Iterator[Path]:
         try:
             yield folder
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            (root / f".{folder.name}.lock").unlink(missing_ok=True)
+            _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Removes a folder and its lock, which is held."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder.parent / f".{folder.name}.lock").unlink(missing_ok=True)

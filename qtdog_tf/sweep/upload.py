@@ -10,12 +10,10 @@ from pathlib import Path
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import is_unfinished
-from qtdog_tf.sweep.plan import LOGS
+from qtdog_tf.sweep.plan import ATTEMPTS, LOGS
 from qtdog_tf.sweep.shared_folder import SharedFolder, order_of_upload
 from qtdog_tf.training.finish import SUMMARY
 
-# Which attempt a task is at; no run of this name can be, see `make_plan`.
-ATTEMPTS = "attempts"
 # Folders in which a file that is gone here has to go there too.
 _ROTATING = ("checkpoints", "tensorboard")
 # Files that never change under their name; others are copied before they are sent.

@@ -109,7 +109,7 @@ def check_memory(need: MemoryNeed, available: int | None = None) -> None:
     parts = {
         "layer outputs for a batch: lower images_per_domain or image_size": need.activations,
         "weights and their averages: choose a smaller backbone or fewer averages": need.weights,
-        "images in memory and evaluation: lower cache_mb": need.images,
+        "images in memory: lower cache_mb": need.images,
     }
     largest = max(parts, key=lambda name: parts[name])
     raise UserError(

@@ -4,6 +4,7 @@ Each gets its share of the batch of a step, with as many images of every domain 
 the loss is that of one device; sums are added in another order, so the last bits are not.
 """
 
+import contextlib
 import re
 
 import tensorflow as tf
@@ -69,7 +70,9 @@ def _divide_processor(devices: tuple[str, ...]) -> None:
     (processor,) = tf.config.list_physical_devices("CPU")
     if tf.config.get_logical_device_configuration(processor) is None:
         parts = [tf.config.LogicalDeviceConfiguration() for _ in range(count)]
-        tf.config.set_logical_device_configuration(processor, parts)
+        # Where TensorFlow has begun it is too late, and the devices will be said to be missing.
+        with contextlib.suppress(RuntimeError):
+            tf.config.set_logical_device_configuration(processor, parts)
 
 
 def check_strategy(

@@ -285,9 +285,7 @@ class Trial:
         self._memory_checked = True
         cached = self.cache_plan.needed_bytes if self.cache_plan.fits else 0
         images = [len(part.labels) for part in self.parts()]
-        cached += evaluation_bytes(
-            images, len(self.domain_set.classes), self.settings.image_size
-        )
+        cached += evaluation_bytes(images, len(self.domain_set.classes), self.settings.image_size)
         check_memory(predict_memory(model, self.settings, len(self.roles.sources), cached))
 
     def _fork(self, folder: PhaseFolder) -> PhaseState:
