@@ -178,7 +178,7 @@ def test_gallery_shows_what_each_model_said(
 
 
 def test_gallery_of_many_is_legible(drawn: list[Figure], tmp_path: Path, images: Images) -> None:
-    domain = Domain("night", images.domain.paths * 5, np.tile(images.domain.labels, 5))
+    domain = Domain("night", tuple(images.domain.paths) * 5, np.tile(images.domain.labels, 5))
     many = Images(domain, "source", "out", {})
     logits = np.random.default_rng(0).normal(size=(20, 3)).tolist()
     models = {f"night-trial{i}/erm": predictions(many, logits) for i in range(3)}

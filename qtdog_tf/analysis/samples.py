@@ -84,6 +84,6 @@ def _read(
     if limit is not None and len(chosen) > limit:
         key = [seed, sum(name.encode()), len(chosen)]
         chosen = np.sort(np.random.default_rng(key).permutation(chosen)[:limit])
-    paths = tuple(images.domain.paths[i] for i in chosen)
+    paths = tuple(images.domain.paths_at(chosen))
     pixels = read_pixels(paths, run.image_size)
     return Sample(name, images.role, part, paths, pixels, images.domain.labels[chosen])

@@ -18,7 +18,14 @@ from qtdog_tf.data.pipeline import (
     without_domains,
 )
 from qtdog_tf.data.sources import open_domains
-from qtdog_tf.data.splits import Split, split_domains, split_fingerprint, split_indices, split_seed
+from qtdog_tf.data.splits import (
+    Split,
+    halve_held_out,
+    split_domains,
+    split_fingerprint,
+    split_indices,
+    split_seed,
+)
 
 __all__ = [
     "CachePlan",
@@ -33,6 +40,7 @@ __all__ = [
     "emoji_styles_root",
     "evaluation_batches",
     "find_unreadable",
+    "halve_held_out",
     "open_domains",
     "plan_cache",
     "read_folder",

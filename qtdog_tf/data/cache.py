@@ -3,9 +3,9 @@
 Start from `plan_cache`.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.splits import Split
@@ -60,11 +60,10 @@ def plan_cache(
     Raises:
         UserError: if a file is gone.
     """
-    paths = [
-        p for name in source_domains for p in domain_set.domain(name).paths_at(splits[name].in_)
-    ]
+    parts = [domain_set.domain(name).paths.take(splits[name].in_) for name in source_domains]
     try:
-        needed = sum(Path(path).stat().st_size for path in paths)
+        # A Path for each takes four times as long.
+        needed = sum(os.stat(path).st_size for paths in parts for path in paths)  # noqa: PTH116
     except OSError as error:
         raise UserError(f"image {error.filename} cannot be read: {error.strerror}") from error
-    return CachePlan(f"{len(paths):,} training files", needed, cache_bytes)
+    return CachePlan(f"{sum(map(len, parts)):,} training files", needed, cache_bytes)

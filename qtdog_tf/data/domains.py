@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.errors import UserError
 
 
@@ -20,15 +21,17 @@ class Domain:
 
     Attributes:
         name: the domain's name, for example "sketch".
-        paths: paths of the images, sorted by class, then by file name.
+        paths: paths of the images, sorted by class, then by file name; a `PathList` of whatever
+            sequence is given.
         labels: int32 [n], read-only, the index of each image's class in `DomainSet.classes`.
     """
 
     name: str
-    paths: tuple[str, ...]
+    paths: PathList
     labels: np.ndarray
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "paths", PathList.of(self.paths))
         labels = np.array(self.labels, dtype=np.int32)
         if labels.shape != (len(self.paths),):
             raise ValueError(
@@ -42,7 +45,7 @@ class Domain:
 
     def paths_at(self, indices: np.ndarray) -> list[str]:
         """Returns the paths at some positions, in their order."""
-        return [self.paths[index] for index in indices]
+        return list(self.paths.take(indices))
 
 
 @dataclass(frozen=True, eq=False)

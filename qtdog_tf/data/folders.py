@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from qtdog_tf.data.domains import Domain, DomainSet
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.errors import UserError
 
 IMAGE_SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".webp")
@@ -58,26 +59,30 @@ def read_folder(root: str | os.PathLike[str], name: str | None = None) -> Domain
     if not root.is_dir():
         what = "is not a folder" if root.exists() else "does not exist"
         raise UserError(f"data folder {root} {what}; it should hold <domain>/<class>/<image>")
-    listing = {
-        domain: {
-            kind: _image_paths(root / domain / kind, root) for kind in _folders(root / domain, root)
-        }
-        for domain in _folders(root, root)
-    }
-    _refuse_empty(root, listing)
-    classes = sorted({kind for kinds in listing.values() for kind in kinds})
-    return DomainSet(
-        name=name or root.resolve().name,
-        classes=tuple(classes),
-        domains=tuple(_domain(domain, kinds, classes) for domain, kinds in listing.items()),
-        root=str(root),
-    )
+    counts: dict[str, dict[str, int]] = {}
+    paths = PathList.of_folders(_class_folders(root, counts))
+    _refuse_empty(root, counts)
+    classes = sorted({kind for kinds in counts.values() for kind in kinds})
+    domains, start = [], 0
+    for domain, kinds in counts.items():
+        images = np.array(list(kinds.values()), np.int64)
+        labels = np.repeat(np.array([classes.index(kind) for kind in kinds], np.int32), images)
+        stop = start + len(labels)
+        domains.append(Domain(domain, paths[start:stop], labels))
+        start = stop
+    return DomainSet(name or root.resolve().name, tuple(classes), tuple(domains), str(root))
 
 
-def _domain(name: str, kinds: dict[str, list[str]], classes: list[str]) -> Domain:
-    counts = [len(kinds.get(kind, ())) for kind in classes]
-    paths = tuple(path for kind in classes for path in kinds.get(kind, ()))
-    return Domain(name, paths, np.repeat(np.arange(len(classes), dtype=np.int32), counts))
+def _class_folders(
+    root: Path, counts: dict[str, dict[str, int]]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields the folder of each class of each domain and the images in it, and counts them."""
+    for domain in _folders(root, root):
+        counts[domain] = {}
+        for kind in _folders(root / domain, root):
+            names = _image_names(root / domain / kind, root)
+            counts[domain][kind] = len(names)
+            yield os.path.join(root, domain, kind, ""), names
 
 
 def _folders(folder: Path, root: Path) -> list[str]:
@@ -85,11 +90,9 @@ def _folders(folder: Path, root: Path) -> list[str]:
         return _names([e for e in entries if e.is_dir() and not e.name.startswith(".")], root)
 
 
-def _image_paths(folder: Path, root: Path) -> list[str]:
+def _image_names(folder: Path, root: Path) -> list[str]:
     with _scan(folder) as entries:
-        names = _names([e for e in entries if is_image_name(e.name) and e.is_file()], root)
-    prefix = os.path.join(folder, "")
-    return [prefix + name for name in names]
+        return _names([e for e in entries if is_image_name(e.name) and e.is_file()], root)
 
 
 def _names(entries: list[os.DirEntry[str]], root: Path) -> list[str]:
@@ -106,14 +109,14 @@ def _scan(folder: Path) -> AbstractContextManager[Iterator[os.DirEntry[str]]]:
         raise UserError(f"data folder {folder} cannot be read: {error.strerror}") from error
 
 
-def _refuse_empty(root: Path, listing: dict[str, dict[str, list[str]]]) -> None:
-    if not listing:
+def _refuse_empty(root: Path, counts: dict[str, dict[str, int]]) -> None:
+    if not counts:
         raise UserError(
             f"data folder {root} holds no domains; it should hold <domain>/<class>/<image>"
         )
-    if any(paths for kinds in listing.values() for paths in kinds.values()):
+    if any(count for kinds in counts.values() for count in kinds.values()):
         return
-    one_up = next((d for d in listing if _image_paths(root / d, root)), None)
+    one_up = next((d for d in counts if _image_names(root / d, root)), None)
     hint = (
         f"images lie directly in {root / one_up}, so a level is missing"
         if one_up

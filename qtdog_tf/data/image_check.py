@@ -20,7 +20,7 @@ from qtdog_tf.data.pixel_limit import MAX_PIXELS, declared_pixels
 
 # Bounds the memory that waiting results take, whatever the number of images.
 _CHUNK = 1024
-_DIGEST_BYTES = 16
+DIGEST_BYTES = 16
 # More than an uncompressed image of `MAX_PIXELS` takes. A whole file is read before it is decoded.
 MAX_FILE_BYTES = 2**30
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
@@ -69,7 +69,7 @@ def inspect_image(path: str) -> ImageState:
         pixels = _decode(contents).numpy()
     except tf.errors.OpError:
         return ImageState(path, b"", _problem(contents))
-    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=_DIGEST_BYTES)
+    digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=DIGEST_BYTES)
     digest.update(pixels.tobytes())
     return ImageState(path, digest.digest(), None)
 

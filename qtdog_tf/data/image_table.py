@@ -1,7 +1,7 @@
 """The training images of all source domains in one list, from which a seed draws.
 
-The list holds the files themselves if they fit into memory, else their paths. Start from
-`build_image_table`.
+It holds the files themselves if they fit into memory, else where their paths are to be found. Start
+from `build_image_table`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.data.splits import Split
 from qtdog_tf.errors import UserError
 
@@ -21,15 +22,17 @@ class ImageTable:
     """Images by position; those of a domain stand together.
 
     Attributes:
-        files: string [images], what is in the files, or their paths.
-        in_memory: whether it is what is in them.
+        paths: the paths of the images.
+        files: string [images], what is in the files, or None: they are read from disk.
+        rows: int64 [images], where the paths of the images stand, see `PathList`.
         labels: int32 [images].
         first: int64 [domains], where the images of a domain start.
         count: int64 [domains], how many it has.
     """
 
-    files: tf.Tensor
-    in_memory: bool
+    paths: PathList
+    files: tf.Tensor | None
+    rows: tf.Tensor
     labels: tf.Tensor
     first: tf.Tensor
     count: tf.Tensor
@@ -43,8 +46,9 @@ class ImageTable:
 
     def contents(self, position: tf.Tensor) -> tf.Tensor:
         """Returns the bytes of an image's file, a string scalar."""
-        file = self.files[position]
-        return file if self.in_memory else tf.io.read_file(file)
+        if self.files is not None:
+            return self.files[position]
+        return tf.io.read_file(self.paths.look_up(self.rows[position]))
 
 
 def build_image_table(
@@ -59,11 +63,12 @@ def build_image_table(
         UserError: if a file cannot be read.
     """
     parts = [(domain_set.domain(name), splits[name].in_) for name in source_domains]
-    paths = [path for domain, indices in parts for path in domain.paths_at(indices)]
+    paths = PathList.join([domain.paths.take(indices) for domain, indices in parts])
     counts = np.array([len(indices) for _, indices in parts], np.int64)
     return ImageTable(
-        files=tf.constant([_read(path) for path in paths] if in_memory else paths),
-        in_memory=in_memory,
+        paths=paths,
+        files=tf.constant([_read(path) for path in paths]) if in_memory else None,
+        rows=tf.constant(paths.rows),
         labels=tf.constant(np.concatenate([d.labels[indices] for d, indices in parts])),
         first=tf.constant(np.cumsum(counts) - counts),
         count=tf.constant(counts),

@@ -4,7 +4,6 @@ Start from `check_domains`; `print(report)` shows the table of counts and all fi
 `report.raise_errors()` stops a program.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,7 +11,8 @@ import numpy as np
 
 from qtdog_tf.data import findings
 from qtdog_tf.data.domains import Domain, DomainSet
-from qtdog_tf.data.image_check import ImageState, inspect_images
+from qtdog_tf.data.image_check import DIGEST_BYTES, ImageState, inspect_images
+from qtdog_tf.data.path_list import PathList
 from qtdog_tf.errors import UserError
 
 
@@ -112,16 +112,22 @@ def check_domains(
     classes = domain_set.classes
     counts = np.stack([np.bincount(d.labels, minlength=len(classes)) for d in domains], axis=1)
 
-    paths = [path for domain in domains for path in domain.paths] if open_images else []
-    states = tuple(inspect_images(paths, threads))
-    unreadable = tuple(state for state in states if state.problem)
-    duplicates = _equal_pictures(states)
+    paths = PathList.join([domain.paths for domain in domains]) if open_images else PathList.of(())
+    # Of half a million images only the digests are kept, in one array.
+    digests = np.zeros(len(paths), f"S{DIGEST_BYTES}")
+    unreadable = []
+    for position, state in enumerate(inspect_images(paths, threads)):
+        digests[position] = state.digest
+        if state.problem:
+            unreadable.append(state)
+    groups = _equal_pictures(digests)
+    duplicates = tuple(tuple(paths.take(group)) for group in groups)
     return IntegrityReport(
         title=domain_set.name,
         domains=names,
         classes=classes,
         counts=counts,
-        unreadable=unreadable,
+        unreadable=tuple(unreadable),
         duplicates=duplicates,
         errors=(
             *findings.too_few(names, counts),
@@ -130,23 +136,35 @@ def check_domains(
         ),
         warnings=(
             *findings.missing_classes(names, classes, counts),
-            *findings.duplicates(duplicates, _owners(domains, classes)),
+            *findings.duplicates(duplicates, _owners(domains, classes, paths, groups)),
             *findings.left_out(domain_set.root, names),
         ),
     )
 
 
-def _equal_pictures(states: Sequence[ImageState]) -> tuple[tuple[str, ...], ...]:
-    paths_of = defaultdict(list)
-    for state in states:
-        if not state.problem:
-            paths_of[state.digest].append(state.path)
-    return tuple(tuple(paths) for paths in paths_of.values() if len(paths) > 1)
+def _equal_pictures(digests: np.ndarray) -> list[list[int]]:
+    """Positions of equal digests, two or more each; an empty one, of no image, equals none."""
+    _, picture, counts = np.unique(digests, return_inverse=True, return_counts=True)
+    groups: dict[int, list[int]] = {}
+    for position in np.flatnonzero((counts[picture] > 1) & (digests != b"")).tolist():
+        groups.setdefault(int(picture[position]), []).append(position)
+    return list(groups.values())
 
 
-def _owners(domains: Sequence[Domain], classes: Sequence[str]) -> dict[str, tuple[str, str]]:
+def _owners(
+    domains: Sequence[Domain],
+    classes: Sequence[str],
+    paths: PathList,
+    groups: Sequence[Sequence[int]],
+) -> dict[str, tuple[str, str]]:
+    """Domain and class of each path in the groups."""
+    ends = np.cumsum([len(domain) for domain in domains])
+    labels = np.concatenate([domain.labels for domain in domains])
     return {
-        path: (domain.name, classes[label])
-        for domain in domains
-        for path, label in zip(domain.paths, domain.labels, strict=True)
+        paths[position]: (
+            domains[int(np.searchsorted(ends, position, "right"))].name,
+            classes[labels[position]],
+        )
+        for group in groups
+        for position in group
     }

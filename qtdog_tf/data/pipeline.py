@@ -105,7 +105,7 @@ def drawn_images(
     for place in tf.range(len(source_domains) * images_per_domain, dtype=tf.int64):
         image_seed = _fold([seed, 0], tf.constant(step, tf.int64), place)
         index = table.draw(tf.cast(place // images_per_domain, tf.int32), image_seed)
-        paths.append(table.files[index].numpy().decode())
+        paths.append(table.paths[int(index)])
     return paths
 
 
@@ -136,14 +136,13 @@ def evaluation_batches(
     plan = CachePlan(f"{len(indices):,} evaluation images of {domain.name}", needed, cache_bytes)
     logging.info("%s", plan)
     labels = domain.labels[np.asarray(indices, np.int64)]
-    # The empty list has no type of its own.
-    paths = tf.constant(domain.paths_at(indices), tf.string, shape=[len(indices)])
+    paths = domain.paths.take(indices)
 
-    def make_example(path: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = decode_image(tf.io.read_file(path), check_size)
+    def make_example(row: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        image = decode_image(tf.io.read_file(paths.look_up(row)), check_size)
         return resize_squash(image, image_size), label
 
-    dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
+    dataset = tf.data.Dataset.from_tensor_slices((paths.rows, labels))
     dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.batch(batch_size)
     if plan.fits:

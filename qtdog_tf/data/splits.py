@@ -106,6 +106,52 @@ def split_domains(
     return splits
 
 
+def halve_held_out(
+    domain_set: DomainSet,
+    splits: Mapping[str, Split],
+    trial_seed: int,
+    split_by: str | None = None,
+) -> tuple[dict[str, Split], dict[str, np.ndarray]]:
+    """Divides the "out" part of every domain in two, for validation and for a test.
+
+    Args:
+        domain_set: the domains.
+        splits: what `split_domains` returned.
+        trial_seed: as it was given to it.
+        split_by: as it was given to it; groups fall on the same side in every domain here too.
+
+    Returns:
+        (splits whose "out" is the validation half, positions of the test half), by domain.
+
+    Raises:
+        UserError: if a half of a domain would be empty.
+    """
+    outs = {domain.name: splits[domain.name].out for domain in domain_set.domains}
+    # In shuffled order, so that the first half of them is a fair sample.
+    tested = {name: np.arange(len(out)) < len(out) // 2 for name, out in outs.items()}
+    if split_by is not None:
+        pattern = re.compile(split_by)
+        groups = {
+            name: np.array(
+                [file_group(path, pattern) for path in domain_set.domain(name).paths_at(out)]
+            )
+            for name, out in outs.items()
+        }
+        of_test = _draw_groups(groups, 0.5, (trial_seed, "test groups"))
+        tested = {name: np.isin(found, of_test) for name, found in groups.items()}
+    validation, tests = {}, {}
+    for name, is_test in tested.items():
+        out = outs[name]
+        if is_test.all() or not is_test.any():
+            raise UserError(
+                f"domain {name!r} has {len(out)} images set aside, too few to halve for validation "
+                "and test: add images or change holdout or split_by"
+            )
+        validation[name] = Split(splits[name].in_, out[~is_test])
+        tests[name] = out[is_test]
+    return validation, tests
+
+
 def split_fingerprint(splits: Mapping[str, Split]) -> str:
     """Returns 16 hex digits that identify the splits, for the record of a run."""
     digest = hashlib.sha256()
@@ -143,11 +189,7 @@ def _split_groups(
     groups = {
         d.name: np.array([file_group(p, pattern) for p in d.paths]) for d in domain_set.domains
     }
-    names, counts = np.unique(np.concatenate(list(groups.values())), return_counts=True)
-    order = np.arange(len(names))
-    np.random.RandomState(_hash_seed((trial_seed, "groups"))).shuffle(order)
-    images_before = np.cumsum(counts[order]) - counts[order]
-    held_out = names[order[images_before < holdout * counts.sum()]]
+    held_out = _draw_groups(groups, holdout, (trial_seed, "groups"))
 
     def split(index: int, domain: Domain) -> Split:
         # The shuffled order of the plain split, so that the first m of a part are a fair sample of
@@ -157,6 +199,17 @@ def _split_groups(
         return Split(keys[~is_out], keys[is_out])
 
     return {domain.name: split(i, domain) for i, domain in enumerate(domain_set.domains)}
+
+
+def _draw_groups(
+    groups: Mapping[str, np.ndarray], part: float, key: tuple[object, ...]
+) -> np.ndarray:
+    """Groups in random order until they hold at least that part of all images."""
+    names, counts = np.unique(np.concatenate(list(groups.values())), return_counts=True)
+    order = np.arange(len(names))
+    np.random.RandomState(_hash_seed(key)).shuffle(order)
+    images_before = np.cumsum(counts[order]) - counts[order]
+    return names[order[images_before < part * counts.sum()]]
 
 
 def _hash_seed(key: tuple[object, ...]) -> int:

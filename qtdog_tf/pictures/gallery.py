@@ -87,7 +87,7 @@ def make_gallery(predictions: Mapping[str, Predictions], count: int, seed: int) 
     chosen = balanced_sample(domain.labels, count, seed)
     title = _TITLES.get(first.images.role, "Predictions on {!r}")
     return Gallery(
-        domain=Domain(domain.name, tuple(domain.paths[i] for i in chosen), domain.labels[chosen]),
+        domain=Domain(domain.name, domain.paths.take(chosen), domain.labels[chosen]),
         classes=first.result.classes,
         probabilities={label: _softmax(p.logits[chosen]) for label, p in predictions.items()},
         title=title.format(domain.name, first.images.part),
