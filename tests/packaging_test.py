@@ -20,8 +20,9 @@ def imports_of(*patterns: str) -> set[str]:
 
 def test_every_import_is_a_declared_dependency() -> None:
     runtime = declared(PROJECT["project"]["dependencies"])
-    development = declared(PROJECT["project"]["optional-dependencies"]["dev"])
-    assert imports_of("qtdog_tf/**/*.py", "tools/*.py") - runtime == set()
+    optional = PROJECT["project"]["optional-dependencies"]
+    development, cluster = declared(optional["dev"]), declared(optional["cluster"])
+    assert imports_of("qtdog_tf/**/*.py", "tools/*.py") - runtime == cluster
     assert imports_of("tests/*.py") - runtime - development == set()
 
 

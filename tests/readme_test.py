@@ -35,8 +35,8 @@ def test_every_path_and_program_that_is_named_exists() -> None:
 
 def test_every_flag_that_is_named_exists() -> None:
     programs = [path.read_text() for path in (REPOSITORY / "tools").glob("*.py")]
-    files = (REPOSITORY / "qtdog_tf").glob("*/*settings.py")
-    settings = "".join(path.read_text() for path in files)
+    texts = [path.read_text() for path in (REPOSITORY / "qtdog_tf").glob("*/*.py")]
+    settings = "".join(text for text in texts if "(Settings):" in text)
     for name in set(re.findall(r"--(?!flagfile|help)([a-z_]+)", README)):
         plain = name.removeprefix("no")
         defined = any(f'"{plain}"' in text for text in programs)
