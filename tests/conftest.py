@@ -1,5 +1,6 @@
 """Settings of the whole suite."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -26,3 +27,11 @@ def determinism_ends_with_a_module() -> Iterator[None]:
     """Training switches it on for the whole process, and XLA does not go with it."""
     yield
     config.disable_op_determinism()
+
+
+@pytest.fixture(autouse=True, scope="module")
+def graphs_of_a_module_are_forgotten() -> Iterator[None]:
+    """Graphs stay in memory to the end of the process; to look through them again takes long."""
+    yield
+    gc.collect()
+    gc.freeze()

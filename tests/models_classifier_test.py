@@ -92,7 +92,7 @@ def test_logits_are_float32_under_mixed_precision() -> None:
         ({"num_classes": 1}, "at least 2 classes, not 1"),
         ({"image_size": 4}, "at least 8 pixels, not 4"),
         ({"dropout": 1.0}, "less than 1, not 1.0"),
-        ({"backbone": "resnet42"}, "unknown backbone 'resnet42'; choose one of efficientnet_lite0"),
+        ({"backbone": "resnet42"}, "unknown backbone 'resnet42'; choose one of deit_small, "),
         ({"weights": "imagenet"}, "'tiny' has no pretrained weights"),
     ],
 )
