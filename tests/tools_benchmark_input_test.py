@@ -19,6 +19,7 @@ from tools._input_statistics import (
     probe_picture,
     read_results,
 )
+from tools._torch_program import ask_torch
 
 
 def test_shares_of_domains_are_domain_nets() -> None:
@@ -96,6 +97,19 @@ def test_z_and_ks_by_hand() -> None:
     a, b = np.arange(20_000.0), np.arange(20_000.0) + 0.8276 / math.sqrt(10_000) * 20_000
     assert ks_probability(a, b) == pytest.approx(0.5, abs=0.01)
     assert ks_probability(a, a) == 1
+
+
+def test_an_environment_without_torch_is_told_how_to_make_one(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be run: No such file"):
+        ask_torch(str(tmp_path / "python"), do="nothing")
+    other = tmp_path / "other"
+    other.write_text('#!/bin/sh\necho \'{"missing": "no module"}\'\n')
+    other.chmod(0o755)
+    with pytest.raises(UserError, match=r"has no torch \(no module\): `python -m venv"):
+        ask_torch(str(other), do="nothing")
+    other.write_text("#!/bin/sh\necho first >&2; echo last >&2; exit 3\n")
+    with pytest.raises(UserError, match="PyTorch ended with code 3: last"):
+        ask_torch(str(other), do="nothing")
 
 
 def test_tables() -> None:

@@ -14,9 +14,7 @@ All contenders take turns, round by round, each in a process of its own. On a ma
 use, compare processor time for each image: more processes get a larger share of the wall clock.
 """
 
-import json
 import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +35,7 @@ from tools import _input_tables as tables
 from tools._image_tree import make_tree
 from tools._input_statistics import compare, probe_picture, read_results
 from tools._main import refuse_arguments, run_tool
+from tools._torch_program import INSTALL, ask_torch
 
 MEASURES = ("memory", "check", "rate", "statistics")
 # Files of a kilobyte, which cost little to decode; and of the size of DomainNet's, 34 kilobytes.
@@ -44,8 +43,6 @@ TINY, PHOTO = (32, 32), (375, 500)
 PHOTOS = 6_000
 # Of the picture whose augmentations are compared, and of the results, pixels.
 PROBE, RESULT = 160, 64
-CHILD = Path(__file__).with_name("_torch_child.py")
-INSTALL = "python -m venv .venv-torch && .venv-torch/bin/pip install torch torchvision"
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("measure", ",".join(MEASURES), f"What to measure, of {', '.join(MEASURES)}.")
@@ -71,7 +68,7 @@ def main(argv: list[str]) -> None:
             raise UserError(f"cannot measure {name!r}: choose from {', '.join(MEASURES)}")
     counts, sizes, workers = (_numbers(name) for name in ("counts", "sizes", "workers"))
     if FLAGS.python:
-        run_torch(do="nothing")
+        ask_torch(FLAGS.python, do="nothing")
     else:
         print(f"without PyTorch: `{INSTALL}`, then add --python=.venv-torch/bin/python")
     figures: dict[str, Any] = {
@@ -79,7 +76,12 @@ def main(argv: list[str]) -> None:
         "cores": os.cpu_count(),
         "load_before": os.getloadavg()[0],
         "versions": versions(),
-        "flags": {f.name: f.value for f in FLAGS.get_key_flags_for_module(sys.argv[0])},
+        "flags": {
+            flag.name: flag.value
+            for flag in FLAGS.get_key_flags_for_module(sys.argv[0])
+            # Where things are on this machine is nobody's business.
+            if flag.name not in ("folder", "python", "json")
+        },
     }
     if "memory" in FLAGS.measure:
         figures["memory"] = report_memory(counts)
@@ -137,35 +139,13 @@ def report_statistics() -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         file, output = Path(folder) / "picture.png", Path(folder) / "results.npy"
         file.write_bytes(tf.io.encode_png(picture).numpy())
-        run_torch(do="augment", picture=str(file), output=str(output), size=RESULT, n=n, seed=1)
+        order = {"picture": str(file), "output": str(output), "size": RESULT, "n": n, "seed": 1}
+        ask_torch(FLAGS.python, do="augment", **order)
         theirs = np.load(output, allow_pickle=False)
     found = compare(read_results(ours), read_results(theirs))
     print(f"\n{n:,} augmentations of one picture in each implementation")
     print(tables.statistics_table(found))
     return {row.name: row._asdict() for row in found}
-
-
-def run_torch(**order: Any) -> dict[str, Any]:
-    """What _torch_child.py answers in the environment that has torch.
-
-    Raises:
-        UserError: if torch is not installed there, or the program fails.
-    """
-    command = [FLAGS.python, str(CHILD), json.dumps(order)]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True)
-    except OSError as error:
-        raise UserError(f"--python={FLAGS.python} cannot be run: {error.strerror}") from error
-    except subprocess.CalledProcessError as error:
-        last = ([*error.stderr.splitlines(), ""])[-1 - bool(error.stderr)]
-        raise UserError(f"PyTorch ended with code {error.returncode}: {last}") from error
-    answer = json.loads(done.stdout)
-    if "missing" in answer:
-        raise UserError(
-            f"{FLAGS.python} has no torch ({answer['missing']}): `{INSTALL}`, then add "
-            "--python=.venv-torch/bin/python"
-        )
-    return answer
 
 
 def _one_round(
@@ -180,8 +160,9 @@ def _one_round(
         )
     for count in workers if FLAGS.python else ():
         yield (
-            f"PyTorch, {count} x 5 processes",
-            run_torch(
+            f"{tables.TORCH}, {count} x 5 processes",
+            ask_torch(
+                FLAGS.python,
                 do="rate",
                 root=str(tree),
                 size=size,
@@ -196,11 +177,7 @@ def _one_round(
 
 
 def _numbers(name: str) -> list[int]:
-    """The whole numbers of a flag.
-
-    Raises:
-        UserError: if there is none, or one is not a whole number above 0.
-    """
+    """The whole numbers of a flag, at least one, above 0."""
     texts = FLAGS[name].value
     if not texts or not all(text.strip().isdecimal() and int(text) for text in texts):
         raise UserError(f"--{name} takes whole numbers above 0; received {','.join(texts)!r}")
