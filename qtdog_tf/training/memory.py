@@ -89,8 +89,8 @@ def evaluation_bytes(parts: Sequence[int], classes: int, image_size: int) -> int
     pixels = [images * image_size * image_size * 3 for images in parts]
     # A part that does not fit is decoded again each time, and nothing of it is kept.
     kept = sum(size for size in pixels if size <= DEFAULT_EVALUATION_CACHE_BYTES)
-    # Keras joins the logits of all batches to one array while it still holds them.
-    return kept + 2 * 4 * classes * max(parts, default=0)
+    # Keras joins the logits of all batches to a tensor, and copies it to an array: float32 thrice.
+    return kept + 3 * 4 * classes * max(parts, default=0)
 
 
 def check_memory(need: MemoryNeed, available: int | None = None) -> None:
