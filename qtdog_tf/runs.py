@@ -42,6 +42,8 @@ from qtdog_tf.files import is_unfinished, read_json, write_json, write_text
 from qtdog_tf.records import Evaluation
 from qtdog_tf.settings import Settings, difference
 
+TIMES = "times.json"
+FLOAT_PHASE = "float"
 _SETTINGS = "settings.json"
 _PACKAGES = ("qtdog-tf", "tensorflow", "keras", "tensorflow-model-optimization", "numpy")
 

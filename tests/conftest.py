@@ -3,6 +3,7 @@
 import gc
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -12,6 +13,10 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import tensorflow as tf
 from tensorflow.python.framework import config
+
+from qtdog_tf.data import open_domains
+from qtdog_tf.data.domains import DomainSet
+from tests.small_data import make_small_data
 
 # To optimize a graph takes longer than a test runs it. A program that is started anew, not forked
 # (`tests/programs.py`), does optimize.
@@ -35,3 +40,15 @@ def graphs_of_a_module_are_forgotten() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the small data set."""
+    return make_small_data(tmp_path_factory.mktemp("data") / "small")
+
+
+@pytest.fixture(scope="module")
+def domain_set(data: Path) -> DomainSet:
+    """The small data set."""
+    return open_domains(str(data))

@@ -21,16 +21,10 @@ from qtdog_tf.quantization import quantize, quantize_wrappers, start_quantizatio
 from qtdog_tf.quantization.quantizer import is_step_size
 from qtdog_tf.training.model import build_training_model, derive_seed
 from qtdog_tf.training.settings import TrainSettings
-from tests.small_data import make_small_data
 from tests.untrained_runs import SIZE, make_run
 
 SAME = {"initialization": "0" * 64, "algorithm": "erm"}
 ERM = {"name": "erm", "mode": "off", "bits": 32}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -24,13 +24,8 @@ from qtdog_tf.evaluation import (
 )
 from qtdog_tf.evaluation.member_splits import common_split
 from qtdog_tf.training.variants import parse_variant
-from tests.small_data import CLASSES, make_small_data
+from tests.small_data import CLASSES
 from tests.untrained_runs import make_run
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -169,7 +169,7 @@ def check_run(data: str, folder: Path) -> None:
             SETTINGS, domain_set, ROLES, 0, folder / name, progress, how, strategy=strategy
         )
         # To trace them takes longer than to train.
-        trial._parts = parts
+        trial.data._parts = parts
         trial.run(variants)
         return folder / name / "line-trial0" / "qtdog7"
 

@@ -6,13 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.programs import run_program
-from tests.small_data import TINY_RUN, make_small_data
+from tests.small_data import TINY_RUN
 from tests.untrained_runs import make_run
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

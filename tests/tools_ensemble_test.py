@@ -14,14 +14,9 @@ import pytest
 from qtdog_tf.data import open_domains
 from qtdog_tf.evaluation import choose_images, evaluate_run, open_run
 from tests.programs import REPOSITORY, assert_refused, run_program
-from tests.small_data import TINY_RUN, make_small_data
+from tests.small_data import TINY_RUN
 
 PLAN = {**TINY_RUN, "target_domains": "line", "members": 2, "check_data": False}
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -12,13 +12,8 @@ from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import choose_images, evaluate_run, open_run
 from tests.programs import assert_refused, run_program
-from tests.small_data import CLASSES, IMAGES_PER_CLASS, make_small_data
+from tests.small_data import CLASSES, IMAGES_PER_CLASS
 from tests.small_runs import train_erm_and_qtdog7
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,8 @@ from qtdog_tf.evaluation.pixels import read_pixels
 from qtdog_tf.export import open_file, read_info
 from tests.programs import run_program
 from tests.refusals import refusals_of
-from tests.small_data import CLASSES, DOMAINS, make_small_data
+from tests.small_data import CLASSES, DOMAINS
 from tests.small_runs import train_erm_and_qtdog7
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

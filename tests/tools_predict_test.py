@@ -15,7 +15,6 @@ from qtdog_tf.export.image_files import list_images, read_images
 from qtdog_tf.export.metadata import ModelInfo, add_metadata
 from qtdog_tf.export.runner import open_file
 from tests.programs import REPOSITORY, assert_refused, run_program
-from tests.small_data import make_small_data
 from tests.tflite_files import CLASSES, IMAGE_SIZE, write_tflite
 
 
@@ -24,11 +23,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = write_tflite(tmp_path_factory.mktemp("model"))
     add_metadata(path, ModelInfo("small", "", "1", CLASSES))
     return path
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 def expected_of(model: Path, paths: list[str]) -> np.ndarray:

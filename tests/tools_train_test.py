@@ -16,13 +16,8 @@ import pytest
 from qtdog_tf.locks import hold
 from tests.programs import REPOSITORY, assert_refused, run_program
 from tests.refusals import refusals_of
-from tests.small_data import TINY_RUN, make_small_data
+from tests.small_data import TINY_RUN
 from tools._run_digest import run_digests
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
 
 
 @pytest.fixture(scope="module")

@@ -23,7 +23,7 @@ def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
 
 
 def images_of_step(domain_set: DomainSet, settings: TrainSettings, output: Path) -> np.ndarray:
-    batches = make_trial(domain_set, output, settings).batches().between(3, 4)
+    batches = make_trial(domain_set, output, settings).data.batches().between(3, 4)
     ((inputs, _),) = batches.as_numpy_iterator()
     return inputs["image"]
 
@@ -38,7 +38,7 @@ def test_a_run_draws_what_the_pipeline_is_told_to(
         ROLES.sources,
         image_size=settings.image_size,
         images_per_domain=settings.images_per_domain,
-        seed=make_trial(domain_set, tmp_path, settings).seed,
+        seed=make_trial(domain_set, tmp_path, settings).data.seed,
         start_step=3,
         stop_step=4,
         augment=augment,
@@ -53,7 +53,7 @@ def test_the_same_images_are_drawn_and_look_otherwise(
     domain_set: DomainSet, tmp_path: Path
 ) -> None:
     trials = [make_trial(domain_set, tmp_path, settings) for settings in (SETTINGS, PLAIN)]
-    assert trials[0].batches().paths(3) == trials[1].batches().paths(3)
+    assert trials[0].data.batches().paths(3) == trials[1].data.batches().paths(3)
     images = [images_of_step(domain_set, settings, tmp_path) for settings in (SETTINGS, PLAIN)]
     assert (images[0] != images[1]).any()
 

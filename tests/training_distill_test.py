@@ -18,22 +18,11 @@ from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.teacher import MIN_IMAGES, Teacher, validation_splits
 from qtdog_tf.training.trial import Trial
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import make_small_data
 from tests.trials import ROLES, SETTINGS, assert_same_run
 from tests.untrained_runs import make_run
 
 VARIANTS = parse_variants(("qtdog5",))
 SIZE = SETTINGS.image_size
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data") / "small")
-
-
-@pytest.fixture(scope="module")
-def domain_set(data: Path) -> DomainSet:
-    return open_domains(str(data))
 
 
 def open_ensemble(data: Path, root: Path, seeds: tuple[int, ...]) -> Teacher:
@@ -100,7 +89,7 @@ def test_a_teacher_of_the_students_split_leaves_validation_alone(
 ) -> None:
     teacher = open_ensemble(data, tmp_path / "members", (0, 0))
     settings = dataclasses.replace(SETTINGS, averages=("sma", "swad"))
-    validation = make_student(domain_set, tmp_path / "runs", teacher, settings).validation
+    validation = make_student(domain_set, tmp_path / "runs", teacher, settings).data.validation
     assert not validation.last_only and validation.record == {
         **teacher.record,
         "selected_by": "images that no teacher was trained on",

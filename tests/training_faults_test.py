@@ -33,16 +33,6 @@ ROLES = Roles(("flat", "gradient"), ("line",))
 (VARIANT,) = parse_variants(("qtdog5",))
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def domain_set(data: Path) -> DomainSet:
-    return open_domains(str(data))
-
-
 def train(
     domain_set: DomainSet, output: Path, settings: TrainSettings = SETTINGS, **how: Any
 ) -> dict[str, Any]:
@@ -149,8 +139,8 @@ def test_a_training_image_that_cannot_be_read_any_more(
     domain_set = open_domains(str(root))
     trial = Trial(SETTINGS, domain_set, ROLES, 0, tmp_path / "a", PhaseProgress(9, False))
     # One that no batch needs before the last step, or it would have been read ahead.
-    before = {path for step in range(13) for path in trial.batches().paths(step)}
-    victim = Path(next(path for path in trial.batches().paths(13) if path not in before))
+    before = {path for step in range(13) for path in trial.data.batches().paths(step)}
+    victim = Path(next(path for path in trial.data.batches().paths(13) if path not in before))
     contents = victim.read_bytes()
 
     def damaging() -> None:
@@ -166,7 +156,7 @@ def test_a_training_image_that_cannot_be_read_any_more(
         train(domain_set, tmp_path / "stop")
     victim.write_bytes(contents)
     with pytest.raises(UserError, match="no training image of domain 'flat' can be read any more"):
-        without_images(domain_set, trial.splits, frozenset(domain_set.domain("flat").paths))
+        without_images(domain_set, trial.data.splits, frozenset(domain_set.domain("flat").paths))
     summary = train(domain_set, tmp_path / "skip", on_bad_image="skip")
     assert summary["skipped_images"] == 1
     (skipped,) = read_json(tmp_path / "skip" / "line-trial0" / "qtdog5" / "skipped.json")

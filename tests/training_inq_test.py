@@ -6,7 +6,6 @@ import keras
 import numpy as np
 import pytest
 
-from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.saved_model import load_saved_model
@@ -14,7 +13,6 @@ from qtdog_tf.export import ExportSettings, plan_graph
 from qtdog_tf.files import read_json
 from qtdog_tf.quantization import quantize_wrappers
 from qtdog_tf.quantization.quantizer import is_step_size
-from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.training.callbacks import FixPortions, StartQuantization
 from qtdog_tf.training.evaluation import predict_logits, score
 from qtdog_tf.training.model import build_training_model
@@ -22,24 +20,19 @@ from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.variant_quantizers import quantizer_of
 from qtdog_tf.training.variants import Variant, parse_variants
-from tests.small_data import make_small_data
 from tests.trials import (
     MODELS,
     SETTINGS,
     assert_same_run,
     make_trial,
     run_with_a_break,
+    validation_parts,
     weights_of,
 )
 
 # Portions at steps 6, 8, 10 and 12 of 14; evaluations after 0, 4, 8, 12 and 13.
 VARIANTS = parse_variants(("inq5", "qtdog5"))
 INQ = VARIANTS[0]
-
-
-@pytest.fixture(scope="module")
-def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
-    return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="module")
@@ -55,13 +48,13 @@ def test_fork_equals_a_straight_fit(
 ) -> None:
     """Also for QT-DoG after INQ in one process, which shares the model with it."""
     trial = make_trial(domain_set, tmp_path)
-    model = build_training_model(SETTINGS, len(domain_set.classes), bits=5, seed=trial.seed)
-    make_quantizer = quantizer_of(variant, SETTINGS, trial.seed)
+    model = build_training_model(SETTINGS, len(domain_set.classes), bits=5, seed=trial.data.seed)
+    make_quantizer = quantizer_of(variant, SETTINGS, trial.data.seed)
     callbacks = [StartQuantization(SETTINGS.quantize_step, variant.wrapper_mode, make_quantizer)]
     if variant is INQ:
         schedule = [(6, 0.5), (8, 0.75), (10, 0.875), (12, 1.0)]
         callbacks.append(FixPortions(schedule, model.optimizer.averages))
-    batches = trial.batches().between(0, SETTINGS.steps)
+    batches = trial.data.batches().between(0, SETTINGS.steps)
     model.fit(batches, verbose=0, shuffle=False, callbacks=callbacks)
     forked = weights_of(finished / variant.name / "last.keras")
     for mine, theirs in zip(model.get_weights(), forked, strict=True):
@@ -103,9 +96,7 @@ def test_every_model_is_on_powers_of_two_and_is_the_one_that_was_measured(
     # Selected among the steps at which all is fixed.
     assert summary["selected_from"] == 12 and plain["selected_from"] == 6
     assert all(row["quantized"] and row["step"] >= 12 for row in summary["rows"].values())
-    parts = [
-        p for p in make_trial(domain_set, tmp_path).parts() if (p.role, p.split) == (SOURCE, OUT)
-    ]
+    parts = validation_parts(make_trial(domain_set, tmp_path))
     rows = ("raw/source_validation", "sma/source_validation", "raw/last", "sma/last")
     for row, file in zip(rows, MODELS, strict=True):
         model = load_saved_model(finished / "inq5" / file)

@@ -7,7 +7,6 @@ import pytest
 from absl import flags
 
 from qtdog_tf.algorithms import AlgorithmSettings
-from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.files import read_json
 from qtdog_tf.training.callbacks import StartQuantization
@@ -15,23 +14,13 @@ from qtdog_tf.training.model import build_training_model
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.variants import parse_variants
 from tests.programs import REPOSITORY, run_program
-from tests.small_data import TINY_RUN, make_small_data
+from tests.small_data import TINY_RUN
 from tests.trials import SETTINGS, make_trial, run_with_a_break, weights_of
 
 CONFIGS = Path("configs/low_bits")
 FROM_0 = TrainSettings(**{**vars(SETTINGS), "quantize_step": 0})
 FREEZING = AlgorithmSettings(algorithm="saqat", saqat_window=3, saqat_threshold=0.6)
 VARIANTS = parse_variants(("qtdog4",))
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_small_data(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def domain_set(data: Path) -> DomainSet:
-    return open_domains(str(data))
 
 
 @pytest.fixture(scope="module")
@@ -66,11 +55,11 @@ def test_from_step_0_a_fork_that_was_killed_equals_a_straight_fit(
         FROM_0,
         len(domain_set.classes),
         bits=4,
-        seed=trial.seed,
+        seed=trial.data.seed,
         algorithm=FREEZING,
         num_domains=2,
     )
-    batches = trial.batches().between(0, FROM_0.steps)
+    batches = trial.data.batches().between(0, FROM_0.steps)
     model.fit(batches, verbose=0, shuffle=False, callbacks=[StartQuantization(0)])
     forked = weights_of(finished / "last.keras")
     for mine, theirs in zip(model.get_weights(), forked, strict=True):

@@ -6,27 +6,26 @@ import keras
 import numpy as np
 import pytest
 
-from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.evaluation.saved_model import load_saved_model
 from qtdog_tf.files import read_json
 from qtdog_tf.quantization import UniformNoiseQuantizer, quantize_wrappers
-from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.training.callbacks import StartQuantization
 from qtdog_tf.training.evaluation import predict_logits, score
 from qtdog_tf.training.model import build_training_model
 from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.variant_quantizers import quantizer_of
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import make_small_data
-from tests.trials import SETTINGS, assert_same_run, make_trial, run_with_a_break, weights_of
+from tests.trials import (
+    SETTINGS,
+    assert_same_run,
+    make_trial,
+    run_with_a_break,
+    validation_parts,
+    weights_of,
+)
 
 VARIANTS = parse_variants(("noise3", "uniform2e-2", "qtdog5", "erm"))
-
-
-@pytest.fixture(scope="module")
-def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
-    return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +46,14 @@ def test_fork_equals_a_straight_fit(
         SETTINGS,
         len(domain_set.classes),
         bits=variant.bits if variant.quantized else 7,
-        seed=trial.seed,
+        seed=trial.data.seed,
     )
     start = StartQuantization(
         SETTINGS.quantize_step,
         variant.wrapper_mode,
-        quantizer_of(variant, SETTINGS, trial.seed),
+        quantizer_of(variant, SETTINGS, trial.data.seed),
     )
-    batches = trial.batches().between(0, SETTINGS.steps)
+    batches = trial.data.batches().between(0, SETTINGS.steps)
     model.fit(batches, verbose=0, shuffle=False, callbacks=[start])
     forked = weights_of(finished / variant.name / "last.keras")
     for mine, theirs in zip(model.get_weights(), forked, strict=True):
@@ -77,9 +76,7 @@ def test_models_and_records_are_those_of_a_float_run(
     assert summary["variant"] == {"name": name, "mode": "noise", "bits": 32}
     assert summary["bytes"] == summary["float_bytes"]
     assert all(not row["quantized"] and row["step"] >= 6 for row in summary["rows"].values())
-    parts = [
-        p for p in make_trial(domain_set, tmp_path).parts() if (p.role, p.split) == (SOURCE, OUT)
-    ]
+    parts = validation_parts(make_trial(domain_set, tmp_path))
     for row, file in (
         ("raw/source_validation", "selected.keras"),
         ("sma/last", "last_sma.keras"),

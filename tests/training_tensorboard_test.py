@@ -13,7 +13,6 @@ from keras import layers
 from tensorflow.core.util import event_pb2
 
 from qtdog_tf.analysis.weights import dequantize, learned_weights
-from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.quantization import quantize, quantize_wrappers, start_quantization
@@ -28,7 +27,7 @@ from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.tensorboard import TensorBoardLog
 from qtdog_tf.training.trial import Trial
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import TINY_RUN, make_small_data
+from tests.small_data import TINY_RUN
 
 SETTINGS = TrainSettings(**{**TINY_RUN, "data": "small"})  # type: ignore[arg-type]
 (VARIANT,) = parse_variants(("qtdog5",))
@@ -111,11 +110,6 @@ def test_what_is_left_of_a_broken_off_evaluation_is_dropped() -> None:
     measured = {"ece/line/in": 0.3, "confidence/line/in": 0.8, **weight_scalars(model)}
     assert (found.step, found.weights, dict(found.values)) == (7, "raw", pytest.approx(measured))
     assert collector.take(3) == []
-
-
-@pytest.fixture(scope="module")
-def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
-    return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
 
 
 def train(domain_set: DomainSet, output: Path) -> Path:

@@ -6,26 +6,25 @@ import keras
 import numpy as np
 import pytest
 
-from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json
 from qtdog_tf.quantization import quantize_wrappers
-from qtdog_tf.records import OUT, SOURCE
 from qtdog_tf.training.callbacks import StartQuantization
 from qtdog_tf.training.evaluation import predict_logits, score
 from qtdog_tf.training.model import build_training_model
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import make_small_data
-from tests.trials import SETTINGS, assert_same_run, make_trial, run_with_a_break, weights_of
+from tests.trials import (
+    SETTINGS,
+    assert_same_run,
+    make_trial,
+    run_with_a_break,
+    validation_parts,
+    weights_of,
+)
 
 VARIANTS = parse_variants(("erm", "qtdog5", "frozen7", "frozen_float"))
-
-
-@pytest.fixture(scope="module")
-def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
-    return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +43,12 @@ def test_fork_equals_a_straight_fit(
     trial = make_trial(domain_set, tmp_path)
     model = build_training_model(
         SETTINGS,
-        len(trial.domain_set.classes),
+        len(trial.data.domain_set.classes),
         bits=variant.bits if variant.quantized else 7,
-        seed=trial.seed,
+        seed=trial.data.seed,
     )
     model.fit(
-        trial.batches().between(0, SETTINGS.steps),
+        trial.data.batches().between(0, SETTINGS.steps),
         verbose=0,
         shuffle=False,
         callbacks=[StartQuantization(SETTINGS.quantize_step, variant.mode)],
@@ -122,9 +121,7 @@ def test_saved_models_are_those_that_the_summary_reports(
     domain_set: DomainSet, finished: Path, tmp_path: Path, name: str
 ) -> None:
     rows = read_json(finished / name / "summary.json")["rows"]
-    parts = [
-        p for p in make_trial(domain_set, tmp_path).parts() if (p.role, p.split) == (SOURCE, OUT)
-    ]
+    parts = validation_parts(make_trial(domain_set, tmp_path))
     files = {
         "raw/source_validation": "selected.keras",
         "sma/source_validation": "selected_sma.keras",

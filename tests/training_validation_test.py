@@ -20,16 +20,10 @@ from qtdog_tf.training.teacher import Teacher
 from qtdog_tf.training.trial import Trial
 from qtdog_tf.training.validation import plan_validation
 from qtdog_tf.training.variants import parse_variants
-from tests.small_data import make_small_data
 from tests.trials import ROLES, SETTINGS
 
 TESTED = dataclasses.replace(SETTINGS, holdout=0.4, in_domain_test=True)
 GROUPS = "^[0-9a-f]+"
-
-
-@pytest.fixture(scope="module")
-def domain_set(tmp_path_factory: pytest.TempPathFactory) -> DomainSet:
-    return open_domains(str(make_small_data(tmp_path_factory.mktemp("data"))))
 
 
 @pytest.mark.parametrize("split_by", [None, GROUPS])
@@ -80,9 +74,9 @@ def test_a_run_is_selected_on_one_half_and_reported_on_the_other(
     (summary,) = trial.run(parse_variants(("erm",)))
     row = summary["rows"]["raw/last"]
     model = load_saved_model(tmp_path / "all_domains-trial0" / "erm" / "last.keras")
-    _, tests = halve_held_out(domain_set, trial.splits, 0)
+    _, tests = halve_held_out(domain_set, trial.data.splits, 0)
     found = {}
-    for part in trial.parts():
+    for part in trial.data.parts():
         if part.split == "test":
             expected = domain_set.domain(part.domain).labels[tests[part.domain]]
             np.testing.assert_array_equal(part.labels, expected)

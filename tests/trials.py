@@ -10,7 +10,8 @@ import pytest
 
 from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data.domains import DomainSet
-from qtdog_tf.training.evaluation import DomainEvaluation
+from qtdog_tf.records import OUT, SOURCE
+from qtdog_tf.training.evaluation import DomainEvaluation, Part
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.run_settings import RunSettings
@@ -34,6 +35,11 @@ def make_trial(
 ) -> Trial:
     progress = PhaseProgress(100, enabled=False)
     return Trial(settings, domain_set, ROLES, 0, output, progress, run_settings, algorithm)
+
+
+def validation_parts(trial: Trial) -> list[Part]:
+    """What its steps are selected by."""
+    return [part for part in trial.data.parts() if (part.role, part.split) == (SOURCE, OUT)]
 
 
 def weights_of(path: Path) -> list[np.ndarray]:

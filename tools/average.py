@@ -13,48 +13,17 @@ averaged apart, so the average is quantized too, and costs what one of them does
 average predictions instead: python -m tools.ensemble.
 """
 
-from pathlib import Path
-
-from absl import flags
-
 from qtdog_tf.ensemble import WEIGHTS
-from qtdog_tf.evaluation import MODELS, ensemble_table, make_ensemble, open_runs
+from tools._averaging import average_runs, define_run_flags
 from tools._main import refuse_arguments, run_tool
 
-FLAGS = flags.FLAGS
-flags.DEFINE_list(
-    "runs",
-    None,
-    "Folders of two or more runs: <output>/<targets>-trial<k>/<variant>.",
-    required=True,
-)
-flags.DEFINE_string("output", None, "Folder for the average; a new or empty one.", required=True)
-flags.DEFINE_enum(
-    "model",
-    "selected",
-    MODELS,
-    "Which model of each run; DiWA takes those that source validation selects.",
-)
-flags.DEFINE_bool(
-    "evaluate",
-    True,
-    "Evaluate on the domains held out; needs the data that the runs were trained on.",
-)
+define_run_flags("selected", "DiWA takes those that source validation selects.")
 
 
 def main(argv: list[str]) -> None:
     """Makes the average, or finds it made, and prints its table."""
     refuse_arguments(argv)
-    runs = open_runs(FLAGS.runs)
-    summary = make_ensemble(
-        list(runs.values()),
-        Path(FLAGS.output),
-        model=FLAGS.model,
-        average=WEIGHTS,
-        evaluate=FLAGS.evaluate,
-    )
-    print(ensemble_table([summary]))
-    print(f"\naverage: {Path(FLAGS.output) / f'{FLAGS.model}.keras'}")
+    average_runs(WEIGHTS, "average")
 
 
 if __name__ == "__main__":

@@ -16,48 +16,24 @@ Figures are of the domains that every member held out. Members that were trained
 have none: evaluate their ensemble with python -m tools.evaluate --data=<folder>.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from qtdog_tf.ensemble import AVERAGES, LOGITS
-from qtdog_tf.evaluation import MODELS, ensemble_table, make_ensemble, open_runs
+from qtdog_tf.evaluation import MODELS
+from tools._averaging import average_runs, define_run_flags
 from tools._main import refuse_arguments, run_tool
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
-    "runs",
-    None,
-    "Folders of two or more runs, the members: <output>/<targets>-trial<k>/<variant>.",
-    required=True,
-)
-flags.DEFINE_string("output", None, "Folder for the ensemble; a new or empty one.", required=True)
-flags.DEFINE_enum(
-    "model", MODELS[0], MODELS, "Which model of each run; see python -m tools.evaluate --help."
-)
+define_run_flags(MODELS[0], "see python -m tools.evaluate --help.")
 flags.DEFINE_enum(
     "average", LOGITS, AVERAGES, "What is averaged: logits (the paper) or probabilities."
-)
-flags.DEFINE_bool(
-    "evaluate",
-    True,
-    "Evaluate on the domains held out; needs the data that members were trained on.",
 )
 
 
 def main(argv: list[str]) -> None:
     """Makes the ensemble, or finds it made, and prints its table."""
     refuse_arguments(argv)
-    runs = open_runs(FLAGS.runs)
-    summary = make_ensemble(
-        list(runs.values()),
-        Path(FLAGS.output),
-        model=FLAGS.model,
-        average=FLAGS.average,
-        evaluate=FLAGS.evaluate,
-    )
-    print(ensemble_table([summary]))
-    print(f"\nensemble: {Path(FLAGS.output) / f'{FLAGS.model}.keras'}")
+    average_runs(FLAGS.average, "ensemble")
 
 
 if __name__ == "__main__":

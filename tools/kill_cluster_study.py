@@ -24,14 +24,14 @@ from qtdog_tf.runs import versions
 from qtdog_tf.sweep.record import RECORD
 from qtdog_tf.sweep.shared_folder import SharedFolder
 from tools import sweep  # noqa: F401  # its flags
+from tools._kill_studies import define_study_flags, empty_folder
 from tools._main import refuse_arguments, run_tool
 from tools._ray_cluster import LocalCluster, local_cluster
 from tools._run_digest import run_digests
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("report", "", "Write what happened to this JSON file.")
+define_study_flags()
 flags.DEFINE_integer("nodes", 2, "Nodes that run tasks, one run at a time each.", lower_bound=2)
-flags.DEFINE_integer("kill_seed", 0, "Chooses the node and the moment.")
 
 _OWN = ("output", "mirror", "engine", "ray_address", "report", "nodes", "kill_seed", "flagfile")
 _POLL_SECONDS = 0.2
@@ -43,10 +43,7 @@ Kill = dict[str, Any]
 def main(argv: list[str]) -> None:
     """Sweeps twice, compares, and prints what was killed and whether the tables are equal."""
     refuse_arguments(argv)
-    work = Path(FLAGS.output)
-    if work.exists() and any(work.iterdir()):
-        raise UserError(f"{work} holds files: choose a new or an empty folder")
-    work.mkdir(parents=True, exist_ok=True)
+    work = empty_folder(FLAGS.output)
     straight = _sweep(work, "straight", None)
     killed = _sweep(work, "killed", random.Random(FLAGS.kill_seed))
     digests = [run_digests(work / name) for name in ("straight", "killed")]

@@ -30,13 +30,13 @@ from qtdog_tf.tables import format_table
 from qtdog_tf.training.settings import TrainSettings
 from tools import train
 from tools._flags import settings_from_flags
+from tools._kill_studies import define_study_flags, empty_folder
 from tools._main import refuse_arguments, run_tool
 from tools._run_digest import run_digests
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("kills", 110, "How many runs to kill.", lower_bound=1)
-flags.DEFINE_integer("kill_seed", 0, "Chooses the moments.")
-flags.DEFINE_string("report", "", "Write what happened to this JSON file.")
+define_study_flags()
 
 _EVENTS = ("open", "os.rename", "os.remove", "os.truncate", "os.mkdir", "os.rmdir")
 # A file of this run is written within this time after it was opened.
@@ -47,10 +47,7 @@ _FORK = multiprocessing.get_context("fork")
 def main(argv: list[str]) -> None:
     """Trains once, kills and compares, and prints how many ended with the same bits."""
     refuse_arguments(argv)
-    work = Path(FLAGS.output)
-    if work.exists() and any(work.iterdir()):
-        raise UserError(f"{work} holds files: choose a new or an empty folder")
-    work.mkdir(parents=True, exist_ok=True)
+    work = empty_folder(FLAGS.output)
     chance = random.Random(FLAGS.kill_seed)
     events, began = _FORK.Value("i", 0), time.monotonic()
     if _train(work / "straight", events) != 0:

@@ -28,13 +28,13 @@ from qtdog_tf.files import write_json
 from qtdog_tf.sweep.record import RECORD
 from qtdog_tf.tables import format_table
 from tools import sweep
+from tools._kill_studies import define_study_flags, empty_folder
 from tools._main import refuse_arguments, run_tool
 from tools._run_digest import run_digests
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("kills", 18, "How many kills.", lower_bound=1)
-flags.DEFINE_integer("kill_seed", 0, "Chooses the moments.")
-flags.DEFINE_string("report", "", "Write what happened to this JSON file.")
+define_study_flags()
 
 SWEEP, WORKER, RECORDING = "the sweep", "a worker", "the sweep, writing its record"
 ASKED = "the sweep, by SIGTERM"
@@ -47,10 +47,7 @@ _FORK = multiprocessing.get_context("fork")
 def main(argv: list[str]) -> None:
     """Sweeps once, kills and compares, and prints how many rounds ended the same."""
     refuse_arguments(argv)
-    work = Path(FLAGS.output)
-    if work.exists() and any(work.iterdir()):
-        raise UserError(f"{work} holds files: choose a new or an empty folder")
-    work.mkdir(parents=True, exist_ok=True)
+    work = empty_folder(FLAGS.output)
     began = time.monotonic()
     process = _start(work / "straight")
     process.join()

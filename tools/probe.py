@@ -17,11 +17,10 @@ from qtdog_tf.files import write_json
 from qtdog_tf.sweep.probe import measure
 from qtdog_tf.training.model import build_training_model
 from qtdog_tf.training.plan_settings import PlanSettings
-from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import plan_roles
 from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.settings import TrainSettings
-from qtdog_tf.training.trial import Trial
+from qtdog_tf.training.trial_data import TrialData
 from tools._flags import define_flags, settings_from_flags
 from tools._main import refuse_arguments, run_tool
 
@@ -40,25 +39,24 @@ def main(argv: list[str]) -> None:
     settings = settings_from_flags(TrainSettings)
     algorithm = settings_from_flags(AlgorithmSettings)
     wanted = settings_from_flags(PlanSettings)
-    data = open_domains(settings.data)
-    roles = plan_roles(data.names, wanted.target_domains, wanted.source_domains)[0]
+    domain_set = open_domains(settings.data)
+    roles = plan_roles(domain_set.names, wanted.target_domains, wanted.source_domains)[0]
     teacher = None
     if algorithm.teacher:
         teacher = open_teacher(
-            algorithm.teacher, algorithm.teacher_model, data, roles, settings.image_size
+            algorithm.teacher, algorithm.teacher_model, domain_set, roles, settings.image_size
         )
-    silent = PhaseProgress(0, enabled=False)
-    trial = Trial(settings, data, roles, wanted.seeds[0], Path(), silent, None, algorithm, teacher)
+    data = TrialData(settings, domain_set, roles, wanted.seeds[0], teacher)
     model = build_training_model(
         settings,
-        len(data.classes),
+        len(domain_set.classes),
         bits=_BITS,
-        seed=trial.seed,
+        seed=data.seed,
         algorithm=algorithm,
         num_domains=len(roles.sources),
         teacher=teacher.load() if teacher else None,
     )
-    speed = measure(trial, model, FLAGS.probe_steps)
+    speed = measure(data, model, FLAGS.probe_steps)
     print(f"{speed.step:.4f} s a step, {1000 * speed.image:.3f} ms an image of an evaluation")
     if FLAGS.report:
         write_json(Path(FLAGS.report), vars(speed))

@@ -21,6 +21,7 @@ finished. Settings may stand in a file: --flagfile=configs/quickstart.flags.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
@@ -28,6 +29,7 @@ from absl import flags
 
 from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.data import open_domains
+from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.evaluation import make_ensemble, open_run
 from qtdog_tf.evaluation.outcome import outcome
 from qtdog_tf.evaluation.teacher import open_teacher
@@ -38,13 +40,13 @@ from qtdog_tf.training.members import PlannedEnsemble, member_seeds, plan_ensemb
 from qtdog_tf.training.plan_settings import PlanSettings
 from qtdog_tf.training.preflight import check_roles
 from qtdog_tf.training.progress import PhaseProgress
-from qtdog_tf.training.roles import plan_roles
+from qtdog_tf.training.roles import Roles, plan_roles
 from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.strategy import check_strategy, open_strategy
 from qtdog_tf.training.tables import Summary
 from qtdog_tf.training.trial import Trial, is_finished, trial_folder
-from qtdog_tf.training.variants import parse_variants
+from qtdog_tf.training.variants import Variant, parse_variants
 from tools._flags import define_flags, settings_from_flags
 from tools._main import refuse_arguments, run_tool
 
@@ -87,16 +89,11 @@ def main(argv: list[str]) -> None:
     }
     for ensemble in ensembles:
         ensemble.check_folder(output)
-    if any(missing.values()) and any(variant.quantized for variant in variants):
-        warn(backbone_warning(settings.backbone, settings.image_size, settings.quantize_dense))
-    if wanted.check_data and any(missing.values()):
-        report = check_roles(domain_set, roles)
-        for warning in report.warnings:
-            warn(warning)
-        report.raise_errors()
+    if any(missing.values()):
+        look_before(settings, wanted, variants, domain_set, roles)
     claim_runs(output, settings, algorithm)
     progress = PhaseProgress(steps_of(settings, len(variants)) * len(plan))
-    summaries: list[dict] = []
+    summaries: list[Summary] = []
     for role, seed in plan:
         progress.skip(finished_steps(settings, len(variants), len(missing[role, seed])))
         trial = Trial(
@@ -111,19 +108,45 @@ def main(argv: list[str]) -> None:
             teachers.get(role),
             strategy,
         )
-        if missing[role, seed]:
-            print(trial.cache_plan, file=sys.stderr)
-            if trial.validation.last_only:
-                warn(f"{trial.folder.name}: {NOT_SELECTED}")
-        try:
-            summaries += trial.run(variants)
-        except Interrupted as stopped:
-            stop(stopped)
+        summaries += run_trial(trial, variants, bool(missing[role, seed]))
     print(f"results of {len(summaries)} runs are in {output}", file=sys.stderr)
     print(outcome(summaries))
     if ensembles:
         averaged = [average_members(ensemble, output) for ensemble in ensembles]
         print("\n" + outcome([], averaged))
+
+
+def look_before(
+    settings: TrainSettings,
+    wanted: PlanSettings,
+    variants: Sequence[Variant],
+    domain_set: DomainSet,
+    roles: Sequence[Roles],
+) -> None:
+    """Looks at network and data before there is training, and says what a person should know.
+
+    Raises:
+        UserError: if the data cannot be trained on.
+    """
+    if any(variant.quantized for variant in variants):
+        warn(backbone_warning(settings.backbone, settings.image_size, settings.quantize_dense))
+    if wanted.check_data:
+        report = check_roles(domain_set, roles)
+        for warning in report.warnings:
+            warn(warning)
+        report.raise_errors()
+
+
+def run_trial(trial: Trial, variants: Sequence[Variant], trains: bool) -> list[Summary]:
+    """Trains what is missing of a trial; returns the summary of every variant."""
+    if trains:
+        print(trial.data.cache_plan, file=sys.stderr)
+        if trial.data.validation.last_only:
+            warn(f"{trial.folder.name}: {NOT_SELECTED}")
+    try:
+        return trial.run(variants)
+    except Interrupted as stopped:
+        stop(stopped)
 
 
 def stop(stopped: Interrupted) -> NoReturn:

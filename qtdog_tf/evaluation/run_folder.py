@@ -17,6 +17,7 @@ from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.member_splits import common_split
 from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES, check_values, read_values
 from qtdog_tf.evaluation.saved_model import load_saved_model
+from qtdog_tf.runs import FLOAT_PHASE
 
 # The models of a run, headline first; each is the file <name>.keras.
 MODELS = (
@@ -245,7 +246,7 @@ def _why_no_run(path: Path) -> str:
     if finished:
         names = ", ".join(str(p) for p in finished[:4]) + (", ..." if len(finished) > 4 else "")
         return f"{path} is not the folder of one run but holds runs; name one of them: {names}"
-    if path.name == "float" and (path / "results.jsonl").exists():
+    if path.name == FLOAT_PHASE and (path / "results.jsonl").exists():
         return f"{path} is the part that the runs beside it share; name one of those"
     if (path / "results.jsonl").exists() or (path / _RUN).exists():
         return f"run {path} is not finished; the command that began it goes on with it"

@@ -16,7 +16,7 @@ from qtdog_tf.evaluation.run_folder import runs_inside
 from qtdog_tf.evaluation.summary_values import read_summary
 from qtdog_tf.report.records import Output, RunRecord, RunSet, output_of
 from qtdog_tf.report.shapes import ANYTHING, COUNT, NUMBER, TEXT, Each, check, read_checked
-from qtdog_tf.runs import ResultsLog
+from qtdog_tf.runs import FLOAT_PHASE, ResultsLog
 from qtdog_tf.training.finish import SUMMARY
 
 _REMEDY = "restore it, or train the run again"
@@ -69,7 +69,7 @@ def _find(path: Path) -> tuple[list[Path], list[Path]]:
     if (path / SUMMARY).is_file():
         return [path], []
     finished = runs_inside(path, SUMMARY)
-    unfinished = [p for p in runs_inside(path, _LOG) if p not in finished and p.name != "float"]
+    unfinished = [p for p in runs_inside(path, _LOG) if p not in finished and p.name != FLOAT_PHASE]
     if not finished:
         more = f" ({len(unfinished)} are not finished)" * bool(unfinished)
         raise UserError(f"{path} holds no finished run{more}: name an output folder of tools.train")

@@ -4,6 +4,7 @@ import heapq
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from qtdog_tf.runs import FLOAT_PHASE
 from qtdog_tf.sweep.plan import TrialRuns
 from qtdog_tf.sweep.probe import Speed
 from qtdog_tf.sweep.state import RunState, State
@@ -23,7 +24,7 @@ def seconds_left(trial: TrialRuns, states: Mapping[Path, RunState], speed: Speed
     if not missing:
         return 0.0
     first = settings.quantize_step
-    starts = [(min(phase_step(trial.folder / "float"), first), first)]
+    starts = [(min(phase_step(trial.folder / FLOAT_PHASE), first), first)]
     starts += [
         (max(step_reached(folder, states[folder]), first), settings.steps) for folder in missing
     ]

@@ -9,7 +9,7 @@ import numpy as np
 
 from qtdog_tf.data import evaluation_batches
 from qtdog_tf.training.parts import BATCH_SIZE
-from qtdog_tf.training.trial import Trial
+from qtdog_tf.training.trial_data import TrialData
 
 # The first executions trace the graph and fill queues.
 _WARM_UP = 2
@@ -54,30 +54,32 @@ class _Clock(keras.callbacks.Callback):
         self.times.append(time.monotonic())
 
 
-def measure(trial: Trial, model: keras.Model, executions: int) -> Speed:
+def measure(data: TrialData, model: keras.Model, executions: int) -> Speed:
     """Trains and evaluates for a moment; `model` is another one then.
 
     Args:
-        trial: whose data it is; nothing is written to its folder.
+        data: that it is trained on.
         model: as `build_training_model` makes it.
         executions: how many of `steps_per_execution` steps are timed.
     """
     clock = _Clock()
     stride = model.steps_per_execution
-    batches = trial.batches().between(0, (_WARM_UP + executions) * stride)
+    batches = data.batches().between(0, (_WARM_UP + executions) * stride)
     model.fit(batches, verbose=0, shuffle=False, callbacks=[clock])
     seconds = float(np.median(np.diff(clock.times)[_WARM_UP - 1 :])) / stride
-    return Speed(seconds, _seconds_an_image(trial, model))
+    return Speed(seconds, _seconds_an_image(data, model))
 
 
-def _seconds_an_image(trial: Trial, model: keras.Model) -> float:
-    domain = trial.domain_set.domain(trial.roles.sources[0])
+def _seconds_an_image(data: TrialData, model: keras.Model) -> float:
+    domain = data.domain_set.domain(data.roles.sources[0])
     count = min(len(domain), _EVALUATED_BATCHES * BATCH_SIZE)
+    # Two batches at least, as the first one is not timed; a source domain has two images or more.
+    batch_size = min(BATCH_SIZE, count // 2)
     batches = evaluation_batches(
         domain,
         np.arange(count),
-        image_size=trial.settings.image_size,
-        batch_size=BATCH_SIZE,
+        image_size=data.settings.image_size,
+        batch_size=batch_size,
         cache_bytes=0,
         check_size=False,
     )
@@ -87,5 +89,4 @@ def _seconds_an_image(trial: Trial, model: keras.Model) -> float:
     clock = _PredictionClock()
     model.predict(images, verbose=0, callbacks=[clock])
     # Before the first batch is ready a pass traces, and fills queues, whatever its length.
-    timed = count - min(count, BATCH_SIZE)
-    return (clock.times[-1] - clock.times[0]) / timed if timed else 0.0
+    return (clock.times[-1] - clock.times[0]) / (count - batch_size)

@@ -3,11 +3,12 @@
 import contextlib
 import signal
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import FrameType
 
 from tqdm import tqdm
 
+from qtdog_tf.signals import handled_by
 from qtdog_tf.sweep.engine import Ended, Engine, Started
 from qtdog_tf.sweep.record import FAILED, FINISHED, STOPPED, SweepRecord
 from qtdog_tf.sweep.task import Task, TaskResult
@@ -15,7 +16,6 @@ from qtdog_tf.sweep.task import Task, TaskResult
 # What a program exits with if the person is to blame: the same again would say the same again.
 _USER_ERROR = 2
 _EVENT_SECONDS = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Runner:
@@ -32,7 +32,7 @@ class Runner:
 
     Attributes:
         failed: the results of tasks that failed, by name.
-        blocked: the names of tasks that could not begin since one that they need has failed.
+        blocked: the names of tasks that could not begin since what they need has failed.
         signal_number: of the signal that stopped it, 0 without.
     """
 
@@ -68,7 +68,7 @@ class Runner:
         Args:
             engine: is closed at the end.
         """
-        with contextlib.closing(engine), self._listening():
+        with contextlib.closing(engine), handled_by(self._note):
             while not self.signal_number:
                 self._begin(engine)
                 if not self._pending:
@@ -95,13 +95,19 @@ class Runner:
 
     def _begin(self, engine: Engine) -> None:
         for name in list(self._waiting):
-            needed = [other for other in self._after.get(name, ()) if other in self._tasks]
-            if any(other in self.failed for other in needed):
+            if self._is_hopeless(name):
                 self._waiting.remove(name)
                 self.blocked.append(name)
-            elif all(other in self._finished for other in needed):
+            elif all(other in self._finished for other in self._needed(name)):
                 self._waiting.remove(name)
                 self._submit(name, engine)
+
+    def _needed(self, name: str) -> list[str]:
+        return [other for other in self._after.get(name, ()) if other in self._tasks]
+
+    def _is_hopeless(self, name: str) -> bool:
+        needed = self._needed(name)
+        return any(other in self.failed or self._is_hopeless(other) for other in needed)
 
     def _submit(self, name: str, engine: Engine) -> None:
         self._attempts[name] = self._attempts.get(name, 0) + 1
@@ -129,17 +135,8 @@ class Runner:
             self.failed[name] = result
         self._record.write(self._tasks[name], self._attempts[name], result, state)
 
-    @contextlib.contextmanager
-    def _listening(self) -> Iterator[None]:
-        """Within this context a first signal lets workers save, a second one kills them."""
-        before = {number: signal.signal(number, self._note) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
     def _note(self, number: int, frame: FrameType | None) -> None:
+        # A first signal lets workers save, a second one kills them.
         self.signal_number = number
         self._signals += 1
 

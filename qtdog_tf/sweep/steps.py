@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from qtdog_tf.runs import FLOAT_PHASE
 from qtdog_tf.sweep.plan import TrialRuns
 from qtdog_tf.sweep.state import RunState, State
 from qtdog_tf.training.checkpoints import CheckpointStore
@@ -33,7 +34,7 @@ def steps_done(trial: TrialRuns, states: Mapping[Path, RunState]) -> int:
     ]
     if all(done == tail for done in variants):
         return trial.steps
-    return min(phase_step(trial.folder / "float"), settings.quantize_step) + sum(variants)
+    return min(phase_step(trial.folder / FLOAT_PHASE), settings.quantize_step) + sum(variants)
 
 
 def _is_finished(folder: Path, state: RunState) -> bool:

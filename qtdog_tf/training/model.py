@@ -67,29 +67,11 @@ def build_training_model(
     if settings.deterministic:
         tf.config.experimental.enable_op_determinism()
     keras.utils.set_random_seed(seed)
-    initial = derive_seed(settings.seed, "initial") if settings.shared_initialization else seed
     previous = keras.config.dtype_policy()
     if settings.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{settings.mixed_precision}")
     try:
-        classifier = build_classifier(
-            settings.backbone,
-            num_classes,
-            image_size=settings.image_size,
-            weights=None if settings.weights == "none" else settings.weights,
-            freeze_batch_norm=settings.freeze_batch_norm,
-            dropout=settings.dropout,
-            seed=initial,
-        )
-        wrapped = quantize(
-            prepare_model(classifier, algorithm, settings.backbone, seed),
-            all_but("head") if settings.quantize_dense else convolutions,
-            bits=bits,
-            per_channel=settings.per_channel,
-            narrow_range=settings.narrow,
-            init=settings.init,
-            grad_scale=settings.grad_scale,
-        )
+        wrapped = _wrapped_classifier(settings, num_classes, bits, seed, algorithm)
         model = AlgorithmModel(
             wrapped.inputs,
             wrapped.outputs,
@@ -102,6 +84,30 @@ def build_training_model(
     finally:
         keras.config.set_dtype_policy(previous)
     return model
+
+
+def _wrapped_classifier(
+    settings: TrainSettings, num_classes: int, bits: int, seed: int, algorithm: AlgorithmSettings
+) -> keras.Model:
+    initial = derive_seed(settings.seed, "initial") if settings.shared_initialization else seed
+    classifier = build_classifier(
+        settings.backbone,
+        num_classes,
+        image_size=settings.image_size,
+        weights=None if settings.weights == "none" else settings.weights,
+        freeze_batch_norm=settings.freeze_batch_norm,
+        dropout=settings.dropout,
+        seed=initial,
+    )
+    return quantize(
+        prepare_model(classifier, algorithm, settings.backbone, seed),
+        all_but("head") if settings.quantize_dense else convolutions,
+        bits=bits,
+        per_channel=settings.per_channel,
+        narrow_range=settings.narrow,
+        init=settings.init,
+        grad_scale=settings.grad_scale,
+    )
 
 
 def _compile(model: keras.Model, settings: TrainSettings) -> None:

@@ -14,34 +14,29 @@ import keras
 import tensorflow as tf
 
 from qtdog_tf.algorithms import AlgorithmSettings
-from qtdog_tf.data import CachePlan, plan_cache, split_domains, split_fingerprint
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.environment import numeric_environment
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json, remove_unfinished, write_json
 from qtdog_tf.locks import hold
 from qtdog_tf.quantization import quantize_wrappers
-from qtdog_tf.records import IN, OUT, RAW
-from qtdog_tf.runs import claim_folder
-from qtdog_tf.training.bad_images import without_images
-from qtdog_tf.training.batches import MEBIBYTE, Batches
+from qtdog_tf.records import RAW
+from qtdog_tf.runs import FLOAT_PHASE, TIMES, claim_folder
 from qtdog_tf.training.callbacks import FixPortions, Progress, StartQuantization
-from qtdog_tf.training.evaluation import Part
 from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
 from qtdog_tf.training.interruption import Interruption
-from qtdog_tf.training.memory import check_memory, evaluation_bytes, predict_memory
-from qtdog_tf.training.model import ModelPool, derive_seed
-from qtdog_tf.training.parts import evaluation_parts
+from qtdog_tf.training.memory import check_memory, predict_memory
+from qtdog_tf.training.model import ModelPool
 from qtdog_tf.training.phase import PhaseFolder, PhaseState, copy_logs
 from qtdog_tf.training.phase_run import SKIPPED, PhaseRun
 from qtdog_tf.training.progress import PhaseProgress
 from qtdog_tf.training.roles import Roles
 from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.selection import KeepSelected
-from qtdog_tf.training.settings import AUGMENT, TrainSettings
+from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.state import restore_state, unwrap_optimizer
 from qtdog_tf.training.teacher import Teacher
-from qtdog_tf.training.validation import plan_validation
+from qtdog_tf.training.trial_data import TrialData
 from qtdog_tf.training.variant_quantizers import quantizer_of
 from qtdog_tf.training.variants import INQ, NOISE, Variant
 
@@ -88,50 +83,22 @@ class Trial:
     ) -> None:
         self.settings = settings
         self.run_settings = run_settings or RunSettings()
-        self.domain_set = domain_set
-        self.roles = roles
-        self.trial_seed = trial_seed
         self.folder = trial_folder(output, roles, trial_seed)
         self.progress = progress
-        self.splits = split_domains(
-            domain_set, trial_seed, settings.holdout, settings.split_by or None
-        )
-        self.seed = derive_seed(settings.seed, trial_seed, roles.sources, roles.targets)
-        self._parts: dict[frozenset[str], list[Part]] = {}
         self.algorithm = algorithm or AlgorithmSettings()
-        self.teacher = teacher
-        self.validation = plan_validation(
-            domain_set, self.splits, roles, trial_seed, settings, teacher
-        )
+        replicas = strategy.num_replicas_in_sync if strategy else 1
+        self.data = TrialData(settings, domain_set, roles, trial_seed, teacher, replicas)
         self._models = ModelPool(
             settings,
             len(domain_set.classes),
-            self.seed,
+            self.data.seed,
             self.algorithm,
             len(roles.sources),
             teacher.load if teacher else None,
             strategy,
         )
-        self._replicas = strategy.num_replicas_in_sync if strategy else 1
         self._interruption = Interruption()
         self._memory_checked = False
-
-    def _data_identity(self) -> dict[str, Any]:
-        images = {
-            name: {IN: len(split.in_), OUT: len(split.out)} for name, split in self.splits.items()
-        }
-        identity = {
-            "sources": self.roles.sources,
-            "targets": self.roles.targets,
-            "trial_seed": self.trial_seed,
-            "classes": self.domain_set.classes,
-            "images": images,
-            "listing": self.domain_set.fingerprint(),
-            "split": split_fingerprint(self.splits),
-        }
-        if self.teacher:
-            identity["teacher"] = self.validation.record
-        return identity
 
     def run(self, variants: Sequence[Variant]) -> list[dict[str, Any]]:
         """Trains what is not finished yet; returns the summary of every variant, in order.
@@ -142,7 +109,7 @@ class Trial:
                 cannot go on.
         """
         with hold(self.folder), self._interruption.listening():
-            claim_folder(self.folder, "data.json", self._data_identity())
+            claim_folder(self.folder, "data.json", self.data.identity())
             remove_unfinished(self.folder)
             missing = [variant for variant in variants if not is_finished(self.folder, variant)]
             if missing:
@@ -154,53 +121,10 @@ class Trial:
                 self._phase_folder(variant.name).checkpoints.clear()
         return [read_json(self.folder / variant.name / SUMMARY) for variant in variants]
 
-    def parts(self, skipped: frozenset[str] = frozenset()) -> list[Part]:
-        """What every evaluation looks at.
-
-        Args:
-            skipped: paths of training images that others of their domain stand in for.
-        """
-        if skipped not in self._parts:
-            splits = without_images(self.domain_set, self.validation.splits, skipped)
-            # Only what a source was trained on; a figure on fewer target images would be another.
-            splits.update({name: self.splits[name] for name in self.roles.targets})
-            self._parts[skipped] = evaluation_parts(
-                self.domain_set,
-                splits,
-                self.roles,
-                self.settings.image_size,
-                self.validation.tests,
-            )
-        return self._parts[skipped]
-
-    @property
-    def cache_plan(self) -> CachePlan:
-        """What keeping the training images in memory takes; as text, a sentence for the user."""
-        limit = self.settings.cache_mb * MEBIBYTE
-        return plan_cache(self.domain_set, self.splits, self.roles.sources, limit)
-
-    def batches(self, member: int = 0) -> Batches:
-        """The training batches.
-
-        Args:
-            member: another one than 0 draws other images and augmentations, see `Variant`.
-        """
-        return Batches(
-            self.domain_set,
-            self.splits,
-            self.roles.sources,
-            self.settings.image_size,
-            self.settings.images_per_domain,
-            derive_seed(self.seed, "member", member) if member else self.seed,
-            self.settings.cache_mb,
-            self.settings.augment == AUGMENT,
-            self._replicas,
-        )
-
     def _phase_folder(self, name: str) -> PhaseFolder:
         return PhaseFolder(
             self.folder / name,
-            numeric_environment(self._replicas),
+            numeric_environment(self.data.replicas),
             self.run_settings.keep_checkpoints,
             self.run_settings.resume_elsewhere,
             lambda sentence: print(f"warning: {sentence}", file=sys.stderr),
@@ -211,7 +135,7 @@ class Trial:
 
     def _float_phase(self, variants: Sequence[Variant]) -> None:
         """Trains to step K, unless its checkpoint says that this is done."""
-        folder = self._phase_folder("float")
+        folder = self._phase_folder(FLOAT_PHASE)
         keepers = self._keepers()
         saved = folder.load()
         if saved is not None and saved.step == self.settings.quantize_step and not saved.pending:
@@ -227,26 +151,19 @@ class Trial:
     def _run_variant(self, variant: Variant) -> None:
         settings = self.settings
         folder = self._phase_folder(variant.name)
-        from_step = 0 if variant.is_erm or settings.select_from_float else settings.quantize_step
-        if variant.mode == INQ:
-            # Before, some of its weights are float.
-            from_step = settings.portion_steps[-1][0]
-        if self.validation.last_only:
-            from_step = settings.steps - 1
-        keepers = self._keepers(from_step)
-        bits = variant.lsq_bits
-        make_quantizer = quantizer_of(variant, settings, self.seed)
+        keepers = self._keepers(self._selected_from(variant))
+        make_quantizer = quantizer_of(variant, settings, self.data.seed)
         saved = folder.load()
         callbacks: list[keras.callbacks.Callback] = []
         moves: tuple[str, ...] = ()
         if saved:
-            model = self._models.get(bits, variant.wrapper_mode, make_quantizer)
+            model = self._models.get(variant.lsq_bits, variant.wrapper_mode, make_quantizer)
             _resume(model, saved, keepers)
             folder.cut_logs(saved.step)
         else:
             shared = self._fork(folder)
-            model = self._models.get(bits)
-            _resume(model, shared, keepers if from_step == 0 else [])
+            model = self._models.get(variant.lsq_bits)
+            _resume(model, shared, keepers if keepers[0].from_step == 0 else [])
             if not variant.is_erm:
                 for average in unwrap_optimizer(model).averages:
                     average.restart(settings.quantize_step)
@@ -260,21 +177,43 @@ class Trial:
         phase = self._train(
             model, folder, keepers, settings.steps, saved, callbacks, variant.member, moves
         )
+        self._finish(variant, model, folder, phase)
+
+    def _selected_from(self, variant: Variant) -> int:
+        """The first step that may be selected."""
+        settings = self.settings
+        if self.data.validation.last_only:
+            return settings.steps - 1
+        if variant.mode == INQ:
+            # Before, some of its weights are float.
+            return settings.portion_steps[-1][0]
+        return 0 if variant.is_erm or settings.select_from_float else settings.quantize_step
+
+    def _finish(
+        self, variant: Variant, model: keras.Model, folder: PhaseFolder, phase: PhaseRun
+    ) -> None:
+        """Writes the models of a run, and last its summary."""
         if variant.mode == NOISE:
             # A float model like any other, also in its file.
-            self._models.get(bits)
+            self._models.get(variant.lsq_bits)
         elif variant.mode == INQ:
             # Nothing in these layers learns any more.
             for wrapper in quantize_wrappers(model):
                 wrapper.set_mode("frozen")
-        save_models(model, keepers, phase.averages, folder.path)
+        save_models(model, phase.keepers, phase.averages, folder.path)
         names = ("data", "holdout", "split_by", "backbone", "image_size")
-        identity = {name: getattr(settings, name) for name in names}
+        identity = {name: getattr(self.settings, name) for name in names}
         identity["algorithm"] = self.algorithm.algorithm
         identity["initialization"] = self._models.initialization
-        identity.update(self._data_identity())
+        identity.update(self.data.identity())
         write_summary(
-            model, variant, identity, folder.results.read(), folder.path, from_step, phase.marks
+            model,
+            variant,
+            identity,
+            folder.results.read(),
+            folder.path,
+            self._selected_from(variant),
+            phase.marks,
         )
         folder.checkpoints.clear()
 
@@ -283,14 +222,12 @@ class Trial:
         if self._memory_checked or not self.run_settings.check_memory:
             return
         self._memory_checked = True
-        cached = self.cache_plan.needed_bytes if self.cache_plan.fits else 0
-        images = [len(part.labels) for part in self.parts()]
-        cached += evaluation_bytes(images, len(self.domain_set.classes), self.settings.image_size)
-        check_memory(predict_memory(model, self.settings, len(self.roles.sources), cached))
+        sources = len(self.data.roles.sources)
+        check_memory(predict_memory(model, self.settings, sources, self.data.kept_bytes))
 
     def _fork(self, folder: PhaseFolder) -> PhaseState:
         """Copies the logs of the float phase into a variant's folder; returns its full state."""
-        shared = self._phase_folder("float")
+        shared = self._phase_folder(FLOAT_PHASE)
         saved = shared.load()
         if saved is None or saved.step != self.settings.quantize_step:
             raise UserError(f"the checkpoint in {shared.path} is gone: run the same command again")
@@ -313,8 +250,8 @@ class Trial:
         phase = PhaseRun(
             model,
             folder,
-            self.batches(member),
-            self.parts,
+            self.data.batches(member),
+            self.data.parts,
             self.settings,
             self.run_settings,
             keepers,
@@ -334,7 +271,7 @@ class Trial:
         return phase
 
     def _log_time(self, name: str, steps: int, seconds: float) -> None:
-        path = self.folder / "times.json"
+        path = self.folder / TIMES
         times = read_json(path) if path.exists() else []
         write_json(path, [*times, {"phase": name, "steps": steps, "seconds": round(seconds, 1)}])
 
