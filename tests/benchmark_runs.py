@@ -51,7 +51,7 @@ def run(
 ) -> BenchmarkRun:
     """A record of a run that held out the targets, joined by "+"."""
     defaults = {
-        "path": Path(f"runs/g-hparams{draw}/{target}-trial{trial}/{method}"),
+        "path": Path(f"runs/g-hparams{draw}-trial{trial}/{target}-trial{trial}/{method}"),
         "group": Path("runs/g"),
         "data": DATA,
         "backbone": "tiny",

@@ -283,7 +283,7 @@ def test_every_cell_is_traced_to_its_runs() -> None:
     assert first == {
         "target": "b",
         "trial": 0,
-        "run": "runs/g-hparams0/b-trial0/ERM",
+        "run": "runs/g-hparams0-trial0/b-trial0/ERM",
         "draw": 0,
         "step": 9,
         "accuracy": pytest.approx(0.7),
@@ -292,7 +292,7 @@ def test_every_cell_is_traced_to_its_runs() -> None:
         "file": "summary.json",
         "rests_on": [],
     }
-    assert second["run"] == "runs/g-hparams0/b-trial1/ERM"
+    assert second["run"] == "runs/g-hparams0-trial1/b-trial1/ERM"
     assert len(erm["cells"]["average"]["from"]) == 6
     (printed, *_) = (
         r for r in trace([table_of(runs_on(PACS, 0.5))])[0]["rows"] if "published" in r

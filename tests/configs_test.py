@@ -49,7 +49,7 @@ def read(*paths: str | Path) -> list[Experiment]:
     nothing_given = flags.FlagValues()
     define_flags(*SETTINGS, values=nothing_given)
     nothing_given(["test"])
-    return read_experiments([str(path) for path in paths], nothing_given)
+    return read_experiments([str(path) for path in paths], nothing_given, Path("runs"))
 
 
 def named(*names: str) -> list[Experiment]:

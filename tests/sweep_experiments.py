@@ -30,15 +30,17 @@ def experiment(
 ) -> Experiment:
     """An experiment whose settings are the defaults but for `values`, whichever class has them."""
 
+    chosen = {"algorithm": algorithm, **values}
+
     def of(cls: Any) -> Any:
         names = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{n: v for n, v in values.items() if n in names})
+        return cls(**{n: v for n, v in chosen.items() if n in names})
 
     return Experiment(
         name,
         group,
         of(TrainSettings),
-        dataclasses.replace(of(AlgorithmSettings), algorithm=algorithm),
+        of(AlgorithmSettings),
         of(RunSettings),
         of(PlanSettings),
     )

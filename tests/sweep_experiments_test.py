@@ -32,7 +32,7 @@ def read(tmp_path: Path) -> Read:
         values = flags.FlagValues()
         define_flags(*SETTINGS, values=values)
         values(["sweep", *command_line])
-        return read_experiments([str(path)], values)
+        return read_experiments([str(path)], values, Path("night"))
 
     return read
 
@@ -57,6 +57,17 @@ def test_what_is_given_for_all_experiments_comes_on_top(read: Read) -> None:
     define_flags(*SETTINGS, values=values)
     values(["sweep", *given])
     assert sorted(given_settings(values)) == ["check_data", "steps", "trial_seeds", "variants"]
+
+
+def test_a_teacher_beside_the_output_moves_with_it(read: Read) -> None:
+    def teacher(path: str, *more: str) -> str:
+        lines = "\n".join(["--algorithm=distill", f"--teacher={path}", *more])
+        return read(lines)[0].algorithm.teacher
+
+    assert teacher("runs/a/{targets}-ensemble0/qtdog7") == "night/a/{targets}-ensemble0/qtdog7"
+    assert teacher("others/pool/x") == "others/pool/x"
+    # Without a folder around it nothing says what lies beside.
+    assert teacher("pool/x", "--output=student") == "pool/x"
 
 
 @pytest.mark.parametrize(
@@ -84,9 +95,9 @@ def test_flagfiles_that_are_not_there_or_have_one_name() -> None:
     values(["sweep"])
     for paths in ([], ["a/x.flags", "b/x.flags"]):
         with pytest.raises(UserError, match="must be one or more flagfiles of different names"):
-            read_experiments(paths, values)
+            read_experiments(paths, values, Path("night"))
     with pytest.raises(UserError, match="no_such"):
-        read_experiments(["no_such.flags"], values)
+        read_experiments(["no_such.flags"], values, Path("night"))
 
 
 @pytest.mark.parametrize(
@@ -97,6 +108,7 @@ def test_flagfiles_that_are_not_there_or_have_one_name() -> None:
         ({"hparams_seeds": ("0", "x")}, "hparams_seeds must be one or more different whole"),
         ({"hparams_seeds": ("0", "00")}, "hparams_seeds must be one or more different whole"),
         ({"hparams_seeds": ()}, "hparams_seeds must be one or more different whole"),
+        ({"hparams_search": "grid"}, "hparams_search must be one of domainbed, eoa, swad"),
         ({"workers": 0}, "workers must be at least 1"),
         ({"engine": "abacus"}, "engine must be one of local"),
     ],

@@ -25,7 +25,7 @@ from tests.sweep_experiments import experiment, plan_of
 from tools._flags import define_flags, settings_from_flags
 
 OUTPUT = Path("runs/sweep")
-WORKPLACE = Workplace(OUTPUT, 2, Path("/work"))
+WORKPLACE = Workplace(OUTPUT, 2, Path("/home/me"))
 
 
 def test_experiments_of_one_group_share_float_phases_and_members() -> None:
@@ -55,24 +55,27 @@ def test_experiments_of_one_group_share_float_phases_and_members() -> None:
 
 
 def test_a_grid_of_methods_and_draws() -> None:
-    def draw(algorithm: str, data: str, seed: int) -> dict[str, Any]:
+    def draw(algorithm: str, data: str, seed: int, trial: int) -> dict[str, Any]:
         assert data == "photos"
         own = {"coral_gamma": 0.5 * seed} if algorithm == "coral" else {}
-        return {"learning_rate": seed * 1e-5, **own}
+        return {"learning_rate": (10 * seed + trial) * 1e-5, **own}
 
-    start = experiment("a", data="tfds:photos:/data")
+    start = experiment("a", data="tfds:photos:/data", trial_seeds=("0", "2"))
     found = expand([start], ["erm", "coral"], [0, 3], draw)
     assert [one.group for one in found] == [
         "photos",
-        "photos-hparams3",
+        "photos-hparams3-trial0",
+        "photos-hparams3-trial2",
         "photos-coral",
-        "photos-coral-hparams3",
+        "photos-coral-hparams3-trial0",
+        "photos-coral-hparams3-trial2",
     ]
     assert found[0] is start
     last = found[-1]
     assert (last.algorithm.algorithm, last.algorithm.coral_gamma) == ("coral", 1.5)
-    assert last.settings.learning_rate == pytest.approx(3e-5)
-    assert found[2].settings == start.settings
+    assert last.settings.learning_rate == pytest.approx(32e-5)
+    assert [one.wanted.seeds for one in found] == [[0, 2], [0], [2], [0, 2], [0], [2]]
+    assert found[3].settings == start.settings
     assert [one.group for one in expand([start], [], [0], draw)] == ["photos"]
     with pytest.raises(UserError, match="draws learning_rate, which --learning_rate fixes for all"):
         expand([start], [], [0, 1], draw, given=["learning_rate", "steps"])
@@ -108,7 +111,7 @@ def test_commands_that_a_person_could_type() -> None:
         experiment("a", members=2, target_domains=("none",), data="my data", augment="none"),
     )
     task = train_task(plan.trials[1], WORKPLACE)
-    assert task.log == "/work/runs/sweep/logs/photos/all_domains-trial1.log"
+    assert task.log == "/home/me/runs/sweep/logs/photos/all_domains-trial1.log"
     assert task.typed == (
         "TF_NUM_INTRAOP_THREADS=2 TF_NUM_INTEROP_THREADS=2 OMP_NUM_THREADS=2 python -m tools.train "
         "'--data=my data' --augment=none --target_domains=none --trial_seeds=1 --nocheck_data "

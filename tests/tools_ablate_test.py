@@ -27,7 +27,7 @@ def finish_runs(output: Path, data: Path) -> None:
     paths = [f"configs/ablations/{name}.flags" for name in ACCURACIES]
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(REPOSITORY)
-        experiments = read_experiments(paths, values)
+        experiments = read_experiments(paths, values, output)
     for experiment in experiments:
         claim_runs(output / experiment.group, experiment.settings, experiment.algorithm)
         for variant in experiment.wanted.variants:
@@ -50,9 +50,9 @@ def test_a_table_of_two_experiments(tmp_path: Path) -> None:
     table = done.stdout.split("\n\n")[1]
     rows = {line[:13].strip(): line[13:].split() for line in table.splitlines()}
     assert rows["one a layer"] == [
-        *("1", "70.0", "-5.0", "0", "/", "1", "90.0", "86.3", "+-", "0.4"),
+        *("1", "70.0", "-5.0", "0", "/", "1", "90.0", "-", "86.3", "+-", "0.4"),
     ]
-    assert rows["one a channel"] == ["1", "75.0", "90.0", "87.8", "+-", "0.3"]
+    assert rows["one a channel"] == ["1", "75.0", "90.0", "-", "87.8", "+-", "0.3"]
     assert "0 hold, 0 are reversed, 1 are undecided." in done.stdout
     refused = run_program("ablate", **plan, variants="erm")
     assert_refused(refused, "the table decides on variants: leave out --variants")

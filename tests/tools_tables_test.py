@@ -21,7 +21,7 @@ RESULTS = ROOT / "tools" / "results"
 @pytest.fixture
 def sweep(tmp_path: Path) -> Path:
     """Two draws of all that leave-one-domain-out takes for target "a", and an ensemble."""
-    for draw, folder in enumerate(("g", "g-hparams1")):
+    for draw, folder in enumerate(("g", "g-hparams1-trial0")):
         for target in ("a", "b", "c", "a+b", "a+c", "b+c"):
             evaluations = []
             for step in (0, 10, 20):
@@ -31,6 +31,9 @@ def sweep(tmp_path: Path) -> Path:
                     evaluations.append(evaluation(step, 0.9 - value, held_out, weights))
             write_run(tmp_path / "sweep" / folder, target, 0, evaluations)
     write_ensemble(tmp_path / "sweep" / "g", "a", 0, 0.77, members=3)
+    # A member of an ensemble of trial 0, which is no draw of trial 1.
+    member = evaluation(0, 0.9, {"a": (0.99, 0.99)})
+    write_run(tmp_path / "sweep" / "g-hparams1-trial0", "a", 1, [member])
     return tmp_path / "sweep"
 
 
@@ -71,9 +74,9 @@ def test_a_sweep_by_every_rule(sweep: Path, tmp_path: Path) -> None:
     first, crossed = choices["source_validation"], choices["leave_one_domain_out"]
     assert (first["draw"], first["step"], first["file"]) == (0, 0, "summary.json")
     assert (crossed["draw"], crossed["step"], crossed["file"]) == (1, 20, "results.jsonl")
-    assert crossed["run"] == str(sweep / "g-hparams1" / "a-trial0" / "erm")
+    assert crossed["run"] == str(sweep / "g-hparams1-trial0" / "a-trial0" / "erm")
     assert crossed["rests_on"] == [
-        str(sweep / "g-hparams1" / f"a+{other}-trial0" / "erm") for other in "bc"
+        str(sweep / "g-hparams1-trial0" / f"a+{other}-trial0" / "erm") for other in "bc"
     ]
     assert choices["oracle_last"]["step"] == 20 and choices["oracle_last"]["draw"] == 0
     ensembles = {row["method"] for row in tables[0]["rows"] if "EoQ" in row["method"]}

@@ -29,12 +29,16 @@ def given_settings(values: flags.FlagValues) -> list[str]:
     return [name for name in names if name != "output" and values[name].present]
 
 
-def read_experiments(paths: Sequence[str], values: flags.FlagValues) -> list[Experiment]:
+def read_experiments(
+    paths: Sequence[str], values: flags.FlagValues, output: Path
+) -> list[Experiment]:
     """The experiments of those flagfiles.
 
     Args:
         paths: of the flagfiles.
         values: flags of the program; those that `given_settings` names apply to all experiments.
+        output: the folder that their groups lie in. A teacher in the folder that an experiment's
+            own output lies in is looked for here.
 
     Raises:
         UserError: if a flagfile cannot be read, has an unknown flag or a value that is not allowed;
@@ -45,19 +49,21 @@ def read_experiments(paths: Sequence[str], values: flags.FlagValues) -> list[Exp
         raise UserError(
             f"experiments must be one or more flagfiles of different names; received {list(paths)}"
         )
-    return [_read(path, values) for path in paths]
+    return [_read(path, values, output) for path in paths]
 
 
-def _read(path: str, values: flags.FlagValues) -> Experiment:
+def _read(path: str, values: flags.FlagValues, output: Path) -> Experiment:
     own = _train_flags()
     try:
         refuse_arguments(read_flags([path, f"--flagfile={path}"], own))
         for name in given_settings(values):
             own[name].value = values[name].value
         name = Path(path).stem
+        folder = Path(own["output"].value or name)
+        own["teacher"].value = _moved(own["teacher"].value, folder.parent, output)
         return Experiment(
             name,
-            Path(own["output"].value or name).name,
+            folder.name,
             settings_from_flags(TrainSettings, values=own),
             settings_from_flags(AlgorithmSettings, values=own),
             settings_from_flags(RunSettings, values=own),
@@ -65,6 +71,13 @@ def _read(path: str, values: flags.FlagValues) -> Experiment:
         )
     except UserError as error:
         raise UserError(f"experiment {path}: {error}") from error
+
+
+def _moved(teacher: str, parent: Path, output: Path) -> str:
+    """Where a teacher is whose folder lies where an experiment's output would, see `expand`."""
+    if teacher and parent.name and Path(teacher).is_relative_to(parent):
+        return str(output / Path(teacher).relative_to(parent))
+    return teacher
 
 
 def _train_flags() -> flags.FlagValues:

@@ -6,7 +6,11 @@ r"""A table of the paper's ablations on the embedded data, beside the figures th
   One target and one split, for a first look:
     python -m tools.ablate --table=bits --quick
 
-Tables: combinations, bits, quantizer, granularity, start_step, uniform_noise, in_domain, backbones.
+  What is there, without training anything:
+    python -m tools.ablate --table=comparison --output=tools/results/comparison --notrain
+
+Tables: combinations, bits, quantizer, granularity, start_step, uniform_noise, in_domain, backbones;
+comparison: rows of all of them, averages of weights, ensembles and distillation beside each other.
 Their runs are those of the flagfiles configs/ablations/*.flags, for each of --targets held out in
 turn; --trial_seeds and every other flag of tools.train given here applies to all of them. Rows of
 several tables that are the same run are trained once. A row whose pretrained weights are not there
@@ -21,20 +25,24 @@ import dataclasses
 import functools
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import tensorflow as tf
 from absl import flags
 
-from qtdog_tf.ablations import TABLES, AblationTable, ablation_text, read_rows
+from qtdog_tf.ablations import TABLES, AblationRow, AblationTable, ablation_text, read_rows
 from qtdog_tf.ablations.values import run_folder
 from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import MODELS
+from qtdog_tf.evaluation.accuracy_rows import Pair
+from qtdog_tf.evaluation.run_values import MEMBERS
+from qtdog_tf.evaluation.summary_values import read_summary
 from qtdog_tf.sweep.commands import Workplace
 from qtdog_tf.sweep.experiment import Experiment
 from qtdog_tf.sweep.local_engine import LocalEngine
-from qtdog_tf.sweep.plan import TrialRuns, make_plan
+from qtdog_tf.sweep.plan import Plan, make_plan
 from qtdog_tf.sweep.record import recorded_threads
 from qtdog_tf.sweep.runner import Runner
 from qtdog_tf.sweep.sweep import Sweep
@@ -46,6 +54,7 @@ from tools._flags import define_flags
 from tools._main import refuse_arguments, run_tool
 
 CONFIGS = "configs/ablations"
+Folders = dict[str, list[tuple[Pair, Path]]]
 _OF_A_TABLE = ("target_domains", "source_domains", "variants", "members")
 
 FLAGS = flags.FLAGS
@@ -62,6 +71,7 @@ flags.DEFINE_enum(
     "selected_sma (their moving average), ...",
 )
 flags.DEFINE_integer("workers", 1, "Trainings at once.", lower_bound=1)
+flags.DEFINE_bool("train", True, "Train what is missing; --notrain: print what is there.")
 
 
 def main(argv: list[str]) -> None:
@@ -74,32 +84,49 @@ def main(argv: list[str]) -> None:
     output = Path(FLAGS.output)
     wanted = [each for experiment in experiments for each in per_target(experiment, table)]
     plan = make_plan(wanted, output, functools.cache(open_domains))
+    folders = folders_of(plan, experiments)
+    runner = train(table, plan, folders, output) if FLAGS.train else None
+    print(ablation_text(table, read_rows(table, folders, FLAGS.model)))
+    if runner and runner.failed:
+        print(f"\n{failures(runner.failed, runner.blocked)}")
+        sys.exit(1)
+
+
+def train(table: AblationTable, plan: Plan, folders: Folders, output: Path) -> Runner:
+    """Does what is missing, or as much as can be done."""
     threads = recorded_threads(output) or max(1, len(os.sched_getaffinity(0)) // FLAGS.workers)
     workplace = Workplace(output, threads, Path.cwd())
-    sweep = Sweep(plan, workplace)
     gpus = len(tf.config.list_physical_devices("GPU"))
+    sweep = Sweep(plan, workplace)
     runner = sweep.run(lambda: LocalEngine(FLAGS.workers, gpus), {}, retries=1)
     if runner.signal_number:
         print("the state is saved: the same command goes on from here", file=sys.stderr)
         sys.exit(128 + runner.signal_number)
-    groups = {experiment.name: experiment.group for experiment in experiments}
-    trials = {
-        name: [trial for trial in plan.trials if trial.group.name == group]
-        for name, group in groups.items()
-    }
-    quantize(table, trials, workplace)
-    folders = {
-        name: [((trial.roles.name, trial.trial_seed), trial.folder) for trial in of_experiment]
-        for name, of_experiment in trials.items()
-    }
-    print(ablation_text(table, read_rows(table, folders, FLAGS.model)))
-    end(runner)
+    for row in table.rows:
+        for _, folder in folders[row.experiment]:
+            derive(row, folder, workplace)
+    return runner
+
+
+def folders_of(plan: Plan, experiments: Sequence[Experiment]) -> Folders:
+    """The trials of each experiment by its name; of one with members the ensembles."""
+    found: Folders = {}
+    for each in experiments:
+        seeds = each.wanted.seeds
+        trials = [t for t in plan.trials if t.group.name == each.group and t.trial_seed in seeds]
+        pools = [e for e in plan.ensembles if e.group.name == each.group]
+        found[each.name] = (
+            [((t.roles.name, t.trial_seed), t.folder) for t in trials]
+            if each.wanted.members == 1
+            else [((e.planned.roles.name, e.planned.trial_seed), e.folder.parent) for e in pools]
+        )
+    return found
 
 
 def find_experiments(table: AblationTable) -> tuple[AblationTable, list[Experiment]]:
     """The experiments of a table, and the table without the rows whose weights are not there."""
     paths = [f"{CONFIGS}/{name}.flags" for name in table.experiments]
-    experiments = read_experiments(paths, FLAGS)
+    experiments = read_experiments(paths, FLAGS, Path(FLAGS.output))
     missing = {}
     for experiment in experiments:
         weights = experiment.settings.weights
@@ -132,41 +159,34 @@ def per_target(experiment: Experiment, table: AblationTable) -> list[Experiment]
     ]
 
 
-def quantize(
-    table: AblationTable, trials: dict[str, list[TrialRuns]], workplace: Workplace
-) -> None:
-    """Quantizes float runs for the rows that are quantized after training.
+def derive(row: AblationRow, folder: Path, workplace: Workplace) -> None:
+    """Quantizes a float run, or averages members once more, for a row that trains nothing itself.
+
+    Args:
+        row: of a table.
+        folder: of a trial or an ensemble.
+        workplace: of the sweep.
 
     Raises:
         UserError: if that fails.
     """
-    for row in table.rows:
-        for trial in trials[row.experiment] if row.after_training else []:
-            source = trial.folder / "erm"
-            output = run_folder(trial.folder, row, FLAGS.model)
-            if not (source / SUMMARY).exists() or (output / SUMMARY).exists():
-                continue
-            name = f"{trial.name}/{output.name}"
-            print(f"quantizing {name}", file=sys.stderr, flush=True)
-            method, bits = row.after_training or ("", 0)
-            plan = {
-                "run": source,
-                "method": method,
-                "bits": bits,
-                "models": row.model or FLAGS.model,
-                "output": output,
-            }
-            arguments = [f"--{flag}={value}" for flag, value in plan.items()]
-            result = run_task(workplace.task(name, "tools.quantize_run", *arguments))
-            if result.code:
-                raise UserError(f"{name} failed: {result.error}")
-
-
-def end(runner: Runner) -> None:
-    """Says what failed, and exits accordingly."""
-    if runner.failed:
-        print(f"\n{failures(runner.failed, runner.blocked)}")
-        sys.exit(1)
+    model, output = row.model or FLAGS.model, run_folder(folder, row, FLAGS.model)
+    source = folder / row.trained
+    if source == output or not (source / SUMMARY).exists() or (output / SUMMARY).exists():
+        return
+    if row.after_training:
+        method, bits = row.after_training
+        plan = {"run": source, "method": method, "bits": bits, "models": model}
+    else:
+        members = [member["run"] for member in read_summary(source / SUMMARY)[MEMBERS]]
+        plan = {"runs": ",".join(members), "model": model}
+    program = "tools.quantize_run" if row.after_training else "tools.ensemble"
+    name = f"{workplace.output.name}/{folder.parent.name}/{folder.name}/{output.name}"
+    print(f"making {output}", file=sys.stderr, flush=True)
+    arguments = [f"--{flag}={value}" for flag, value in {**plan, "output": output}.items()]
+    result = run_task(workplace.task(name, program, *arguments))
+    if result.code:
+        raise UserError(f"{output} failed: {result.error}")
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from qtdog_tf.sweep.experiment import expand
 from qtdog_tf.sweep.hparams import draw_hparams
 from qtdog_tf.sweep.local_engine import LocalEngine
 from qtdog_tf.sweep.mirror import Mirror
+from qtdog_tf.sweep.needs import teacher_task
 from qtdog_tf.sweep.plan import make_plan
 from qtdog_tf.sweep.ray_cluster import RaySettings
 from qtdog_tf.sweep.ray_engine import RayEngine
@@ -72,15 +73,20 @@ def main(argv: list[str]) -> None:
     """Prints the plan, or carries it out and prints what came of it."""
     refuse_arguments(argv)
     settings = settings_from_flags(SweepSettings)
+    output, mirror = open_output(settings)
     experiments = expand(
-        read_experiments(settings.experiments, FLAGS),
+        read_experiments(settings.experiments, FLAGS, output),
         settings.algorithms,
         settings.draws,
-        draw_hparams,
+        functools.partial(draw_hparams, search=settings.hparams_search),
         given_settings(FLAGS),
     )
-    output, mirror = open_output(settings)
     plan = make_plan(experiments, output, functools.cache(open_domains))
+    if mirror and any(teacher_task(plan, trial) for trial in plan.trials):
+        raise UserError(
+            "a student's teacher that the sweep makes must be where every worker can read it: give "
+            f"--output a folder that all nodes see instead of {FLAGS.output}"
+        )
     workplace = Workplace(output, choose_threads(output, settings), Path.cwd())
     is_claimed(output, RECORD, {"threads": workplace.threads})
     sweep = Sweep(plan, workplace)
@@ -133,7 +139,8 @@ def print_plan(sweep: Sweep, settings: SweepSettings) -> None:
     speeds = known_speeds(sweep.plan.groups, workplace)
     claim_sweep(workplace.output, workplace.threads)
     for trial in sweep.plan.trials:
-        if sweep.is_missing(trial) and trial.group.name not in speeds:
+        known = trial.group.name in speeds or not sweep.is_missing(trial)
+        if not known and sweep.can_begin(trial):
             print(f"measuring {trial.group.name}", file=sys.stderr, flush=True)
             speeds[trial.group.name] = measure_speed(trial, settings.probe_steps, workplace)
     print(plan_table(sweep.plan, sweep.states, speeds, settings.workers))

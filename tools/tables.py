@@ -13,7 +13,7 @@ of the target that single models are reported on, and on all of its images.
 --selection: source_validation, leave_one_domain_out, last, oracle (the best checkpoint) and
 oracle_last (the last one, DomainBed's); qtdog_tf/benchmark_tables/selection.py says what each does.
 They choose for each trial by itself, also among draws of hyperparameters: the folder
-<name>-hparams<h> beside <name> holds draw h.
+<name>-hparams<h>-trial<t> beside <name> holds draw h of trial t.
 
 A row says how many runs it rests on. One that lacks runs which others have has a star, and below
 the table stands what is missing; with --trials it is compared with these trials, and others do not

@@ -3,6 +3,8 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from qtdog_tf.ablations.differences import counts, paired, verdicts
 from qtdog_tf.ablations.types import AblationTable
 from qtdog_tf.ablations.values import RowValues
@@ -15,7 +17,8 @@ LEGEND = (
     "Accuracies in %; +-: standard error over trials of the mean over targets. here: {what}. "
     'minus: mean difference to the row "{reference}" over runs of equal target and trial, +- its '
     "standard error over these pairs; better / worse: pairs. validation: on source domains, which "
-    "the step was selected by. paper: other data, other network ({networks}); only orderings can "
+    "the step was selected by. minutes: of training, with evaluations and the float phase. "
+    "paper: other data, other network ({networks}); only orderings can "
     "be compared."
 )
 _WIDTH = 100
@@ -40,20 +43,29 @@ def _main_table(table: AblationTable, rows: Sequence[RowValues]) -> str:
     reference = next((r.values for r in rows if r.row.label == table.reference), {})
     measured = [Row(r.row.label, r.values) for r in rows]
     checked = [Row(r.row.label, r.validation) for r in rows]
-    sources = {} if table.in_domain else _printed_of(table, SOURCE)
+    times = [list(r.minutes.values()) for r in rows]
+    sources = {} if table.in_domain or table.data else _printed_of(table, SOURCE)
     printed = _printed_of(table, table.part)
-    header = ["", "runs", "here", f"minus {table.reference}", "better / worse", "validation"]
+    header = [
+        "",
+        "runs",
+        "here",
+        f"minus {table.reference}",
+        "better / worse",
+        "validation",
+        "minutes",
+    ]
     header += [f"paper, {_title(data)}" for data in printed]
     header += [f"paper, {_title(data)}, source" for data in sources]
     lines = []
-    for own, validation in zip(measured, checked, strict=True):
+    for own, validation, minutes in zip(measured, checked, times, strict=True):
         is_reference = own.name == table.reference
         difference = None if is_reference else paired(own.values, reference)
         cells = [own.name, str(len(own.values)), _mean(own, measured)]
         cells += ["", ""] if is_reference else ["-", "-"]
         if difference:
             cells[-2:] = [difference.text, f"{difference.better} / {difference.worse}"]
-        cells.append(_mean(validation, checked))
+        cells += [_mean(validation, checked), _minutes(minutes)]
         for figures in (*printed.values(), *sources.values()):
             cells.append(_figure(figures.get(own.name)))
         lines.append(cells)
@@ -72,6 +84,8 @@ def _orderings(table: AblationTable, rows: Sequence[RowValues], data: str) -> st
     printed = {label: (figure.value, figure.error) for label, figure in figures.items()}
     measured: dict[str, Mapping[Pair, float]] = {r.row.label: r.values for r in rows}
     results = verdicts(printed, measured)
+    if table.against:
+        results = [each for each in results if set(each[:2]) & set(table.against)]
     if not results:
         return ""
     lines = [
@@ -89,6 +103,8 @@ def _printed_of(table: AblationTable, part: str) -> dict[str, dict[str, Figure]]
     found: dict[str, dict[str, Figure]] = {}
     for row in table.rows:
         for data, figure in (row.paper.figures(part) if row.paper else {}).items():
+            if table.data and data not in table.data:
+                continue
             found.setdefault(data, {})[row.label] = figure
     return found
 
@@ -107,6 +123,10 @@ def _mean(row: Row, rows: Sequence[Row]) -> str:
         return "incomplete" if row.values else "-"
     mean, error = found
     return f"{100 * mean:.1f}" + ("" if error is None else f" +- {100 * error:.1f}")
+
+
+def _minutes(times: Sequence[float]) -> str:
+    return f"{np.mean(times):.1f}" if times else "-"
 
 
 def _figure(figure: Figure | None) -> str:

@@ -51,6 +51,8 @@ class AblationRow:
         paper: where the paper prints it; None for a control of our own.
         model: which model of the run, see `MODELS`, where the row decides that; empty: the one that
             is asked for.
+        pooled: whether it is the ensemble of that variant's runs, which the experiment's `members`
+            are, and not a run of its own.
     """
 
     label: str
@@ -58,6 +60,12 @@ class AblationRow:
     variant: str
     paper: Paper | None = None
     model: str = ""
+    pooled: bool = False
+
+    @property
+    def trained(self) -> str:
+        """The variant that is trained for it."""
+        return "erm" if self.after_training else self.variant
 
     @property
     def after_training(self) -> tuple[str, int] | None:
@@ -78,6 +86,9 @@ class AblationTable:
         reference: label of the row that the others are compared with.
         in_domain: whether it is about the domains trained on: no domain is held out then, and the
             figure is of their test part.
+        data: the data sets whose figures are printed beside; empty: all that the paper has.
+        against: labels of rows; of the paper's orderings only those of one of them are looked at.
+            Empty: all.
     """
 
     name: str
@@ -86,6 +97,8 @@ class AblationTable:
     rows: tuple[AblationRow, ...]
     reference: str
     in_domain: bool = False
+    data: tuple[str, ...] = ()
+    against: tuple[str, ...] = ()
 
     @property
     def experiments(self) -> tuple[str, ...]:

@@ -1,7 +1,8 @@
 """Finished runs as tables take them. Start from `read_benchmark_runs`.
 
-A folder `<group>-hparams<h>` beside `<group>` holds the same runs with hyperparameters of another
-random draw; the group itself is draw 0.
+A folder `<group>-hparams<h>-trial<t>` beside `<group>` holds the runs of trial t with the h-th
+random draw of hyperparameters for it; the group itself is draw 0. What else such a folder holds,
+members of an ensemble that are other trials, is no draw for those.
 """
 
 import dataclasses
@@ -26,7 +27,7 @@ from qtdog_tf.training.variants import split_member
 
 LOG = "results.jsonl"
 _REMEDY = "restore it, or train the run again"
-_DRAW = re.compile(r"(.+)-hparams(\d{1,9})")
+_DRAW = re.compile(r"(.+)-hparams(\d{1,9})-trial(\d{1,9})")
 _TRIAL_OF_ENSEMBLE = re.compile(r".*-ensemble(\d{1,9})")
 _SUMMARY = {
     "backbone": TEXT,
@@ -47,7 +48,7 @@ class BenchmarkRun:
     Attributes:
         path: its folder.
         data: the data set.
-        group: the folder of all runs, without "-hparams<h>".
+        group: the folder of all runs, without "-hparams<h>-trial<t>".
         draw: h; 0 without.
         method: what it was trained by, see `method_name`.
         backbone: name of the network.
@@ -103,7 +104,8 @@ def read_benchmark_runs(paths: Sequence[str | Path], *, logs: bool = False) -> F
     folders = [folder for path in paths for folder in _outputs(Path(path).expanduser())]
     finished = [folder for folder in folders if _has_result(folder)]
     found = read_runs(finished or folders, curves=False)
-    runs = tuple(_benchmark_run(record, logs) for record in found.runs if record.target)
+    held_out = [record for record in found.runs if record.target]
+    runs = tuple(_benchmark_run(record, logs) for record in held_out if _has_its_draw(record))
     if not runs:
         raise UserError(f"{', '.join(map(str, paths))} has no finished run with a target domain")
     begun = [run for f in folders if f not in finished for run in runs_inside(f, LOG)]
@@ -120,6 +122,11 @@ def _outputs(path: Path) -> list[Path]:
 
 def _has_result(path: Path) -> bool:
     return (path / SUMMARY).is_file() or bool(runs_inside(path, SUMMARY))
+
+
+def _has_its_draw(record: RunRecord) -> bool:
+    group = _DRAW.fullmatch(record.output.name)
+    return not group or int(group[3]) == _trial(record)
 
 
 def _benchmark_run(record: RunRecord, logs: bool) -> BenchmarkRun:

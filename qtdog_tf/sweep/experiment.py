@@ -3,7 +3,9 @@
 An experiment's runs go to `<output of the sweep>/<group>/`. The group is what the experiment itself
 calls its output folder, so its author decides what shares a folder: the flagfiles of ERM, QT-DoG
 and EoQ on one data set name one, and then share its float phases, and members where their seeds
-are the same. What a grid changes is added: `<group>-coral`, `<group>-hparams3`.
+are the same. A teacher that lies beside that output moves with it. What a grid changes is added:
+`<group>-coral`, `<group>-hparams3-trial0`. Each trial has draws of its own, as in DomainBed, so
+that error bars are over the search too.
 """
 
 import dataclasses
@@ -17,7 +19,7 @@ from qtdog_tf.training.plan_settings import PlanSettings
 from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.settings import TrainSettings
 
-Draw = Callable[[str, str, int], dict[str, Any]]
+Draw = Callable[[str, str, int, int], dict[str, Any]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +56,7 @@ def expand(
         experiments: as their flagfiles have them.
         algorithms: training methods; empty: each experiment's own.
         hparams_seeds: of the draws; 0 stands for the experiment's own values.
-        draw: from method, name of the data set and seed to values of settings by name.
+        draw: from method, name of the data set, seed and trial to values of settings by name.
         given: names of settings that were chosen for all experiments, which no draw may change.
 
     Raises:
@@ -65,7 +67,11 @@ def expand(
         for algorithm in algorithms or [experiment.algorithm.algorithm]:
             with_method = _with_algorithm(experiment, algorithm)
             for seed in hparams_seeds:
-                found.append(_with_draw(with_method, seed, draw, given) if seed else with_method)
+                if seed == 0:
+                    found.append(with_method)
+                    continue
+                for trial in with_method.wanted.trial_seeds:
+                    found.append(_with_draw(with_method, seed, trial, draw, given))
     return found
 
 
@@ -78,8 +84,11 @@ def _with_algorithm(experiment: Experiment, algorithm: str) -> Experiment:
     )
 
 
-def _with_draw(experiment: Experiment, seed: int, draw: Draw, given: Collection[str]) -> Experiment:
-    drawn = draw(experiment.algorithm.algorithm, data_name(experiment.settings.data), seed)
+def _with_draw(
+    experiment: Experiment, seed: int, trial: str, draw: Draw, given: Collection[str]
+) -> Experiment:
+    data = data_name(experiment.settings.data)
+    drawn = draw(experiment.algorithm.algorithm, data, seed, int(trial))
     both = sorted(drawn.keys() & set(given))
     if both:
         raise UserError(
@@ -90,9 +99,10 @@ def _with_draw(experiment: Experiment, seed: int, draw: Draw, given: Collection[
     others = {name: value for name, value in drawn.items() if name not in names}
     return dataclasses.replace(
         experiment,
-        group=f"{experiment.group}-hparams{seed}",
+        group=f"{experiment.group}-hparams{seed}-trial{int(trial)}",
         settings=dataclasses.replace(experiment.settings, **ours),
         algorithm=dataclasses.replace(experiment.algorithm, **others),
+        wanted=dataclasses.replace(experiment.wanted, trial_seeds=(trial,)),
     )
 
 

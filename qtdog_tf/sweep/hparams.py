@@ -1,9 +1,8 @@
 """Random hyperparameters by DomainBed's laws, and those of two papers that searched less.
 
 Draw 0 is the default. Each value of draw h has a generator of its own, seeded by a hash of h and
-DomainBed's name of the hyperparameter: what one law draws does not move the others. DomainBed
-hashes the trial seed into h too, so each trial searches anew (method, section 11); here a draw is
-the same in all trials unless a trial seed is handed in.
+DomainBed's name of the hyperparameter: what one law draws does not move the others. The seed of
+the trial is hashed into h, so each trial searches anew (method, section 11), unless it is left out.
 
 What DomainBed also draws and this project does not have: the hyperparameters of its other methods,
 and constants of every run (augmentation, class balance, kind of ResNet). SAM and SAGM are not in

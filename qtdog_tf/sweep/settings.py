@@ -5,6 +5,7 @@ import dataclasses
 from qtdog_tf.algorithms.settings import ALGORITHMS
 from qtdog_tf.errors import UserError
 from qtdog_tf.settings import Settings, setting
+from qtdog_tf.sweep.hparams import SEARCHES
 
 LOCAL, RAY = "local", "ray"
 ENGINES = (LOCAL, RAY)
@@ -26,8 +27,14 @@ class SweepSettings(Settings):
     )
     hparams_seeds: tuple = setting(
         ("0",),
-        "Do each experiment with each of these draws of DomainBed's hyperparameter search; 0: "
-        "with the experiment's own.",
+        "Do each experiment with each of these draws of hyperparameters, other ones in each trial, "
+        "as DomainBed does; 0: with the experiment's own.",
+    )
+    hparams_search: str = setting(
+        SEARCHES[0],
+        "What hyperparameters are drawn from: domainbed; eoa: weight decay and dropout only; swad: "
+        "the grid of 18 of SWAD's paper.",
+        choices=SEARCHES,
     )
     engine: str = setting(
         LOCAL,

@@ -9,6 +9,7 @@ from qtdog_tf.locks import hold
 from qtdog_tf.runs import claim_runs, refuse_other_runs
 from qtdog_tf.sweep.commands import Workplace, ensemble_task, train_task
 from qtdog_tf.sweep.engine import Engine
+from qtdog_tf.sweep.needs import needs
 from qtdog_tf.sweep.plan import Plan, TrialRuns
 from qtdog_tf.sweep.probe import Speed
 from qtdog_tf.sweep.progress import SweepProgress
@@ -36,9 +37,11 @@ class Sweep:
 
     Attributes:
         states: of all runs and ensembles, by folder, when somebody last looked.
+        needs: which tasks need which others, see `needs`.
 
     Raises:
-        UserError: if a folder belongs to runs of other settings.
+        UserError: if a folder belongs to runs of other settings, or a teacher of the plan would
+            learn from a teacher itself.
     """
 
     def __init__(self, plan: Plan, workplace: Workplace) -> None:
@@ -46,6 +49,7 @@ class Sweep:
         self.workplace = workplace
         for group in plan.groups:
             refuse_other_runs(group.folder, group.settings, group.algorithm)
+        self.needs = needs(plan)
         self.states: dict[Path, RunState] = {}
         self._trials = {trial.name: trial for trial in plan.trials}
         self._ensembles = {ensemble.name: ensemble for ensemble in plan.ensembles}
@@ -85,15 +89,14 @@ class Sweep:
                 claim_runs(group.folder, group.settings, group.algorithm)
             tasks = self.tasks()
             progress = self._progress(speeds)
-            after = {ensemble.name: ensemble.after for ensemble in self.plan.ensembles}
-            runner = Runner(tasks, after, self.why_not_done, record, retries, progress.show)
+            runner = Runner(tasks, self.needs, self.why_not_done, record, retries, progress.show)
             if tasks:
                 runner.run(make_engine())
             progress.close()
             return runner
 
     def tasks(self) -> list[Task]:
-        """What there is to do: trials in the order of the plan, each ensemble after them."""
+        """What there is to do: trials in the order of the plan, then ensembles."""
         tasks = [
             train_task(trial, self.workplace)
             for trial in self.plan.trials
@@ -124,6 +127,10 @@ class Sweep:
     def is_missing(self, trial: TrialRuns) -> bool:
         """Whether there was a run to do in a trial, when somebody last looked."""
         return any(self.states[folder].state != State.FINISHED for folder in trial.folders)
+
+    def can_begin(self, trial: TrialRuns) -> bool:
+        """Whether the teacher of a trial is there, if this plan makes it."""
+        return not any(map(self.why_not_done, self.needs.get(trial.name, ())))
 
     def _check_data(self) -> None:
         """Opens each image once that is still needed, as tools.train does for one experiment."""

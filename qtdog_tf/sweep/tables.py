@@ -7,7 +7,7 @@ from pathlib import Path
 from qtdog_tf.evaluation.outcome import outcome
 from qtdog_tf.files import read_json
 from qtdog_tf.sweep.estimate import makespan, seconds_left
-from qtdog_tf.sweep.plan import Plan, TrialRuns
+from qtdog_tf.sweep.plan import Group, Plan, TrialRuns
 from qtdog_tf.sweep.probe import Speed
 from qtdog_tf.sweep.state import RunState, State
 from qtdog_tf.sweep.steps import steps_done
@@ -25,39 +25,56 @@ def plan_table(plan: Plan, states: States, speeds: Mapping[str, Speed], workers:
     Args:
         plan: the plan.
         states: of its runs.
-        speeds: by group; one in which nothing is left needs none.
+        speeds: by group; one in which nothing is left needs none. Of another one that has none the
+            hours are not known.
         workers: tasks at once.
     """
-    rows = []
     seconds = {trial.name: _seconds(trial, states, speeds) for trial in plan.trials}
-    for group in plan.groups:
-        trials = [trial for trial in plan.trials if trial.group is group]
-        folders = [folder for trial in trials for folder in trial.folders]
-        ensembles = sum(ensemble.group is group for ensemble in plan.ensembles)
-        left = sum(trial.steps - steps_done(trial, states) for trial in trials)
-        speed = speeds.get(group.name)
-        rows.append(
-            [
-                group.name,
-                str(len(trials)),
-                str(len(folders)),
-                str(ensembles),
-                *_counts(folders, states),
-                str(left),
-                f"{speed.step:.3f}" if speed else "-",
-                f"{1000 * speed.image:.2f}" if speed else "-",
-                f"{sum(seconds[trial.name] for trial in trials) / 3600:.2f}",
-            ]
-        )
+    rows = [_plan_row(plan, group, states, speeds, seconds) for group in plan.groups]
     header = ["group", "trials", "runs", "ensembles", *State, "steps to do", "s/step", "ms/image"]
-    hours = makespan(list(seconds.values()), workers) / 3600
     text = format_table([*header, "hours"], rows)
-    return f"{text}\n{PLAN_LEGEND}\nWith {_several(workers, 'worker')}: about {hours:.2f} hours."
+    hours = makespan(list(seconds.values()), workers) / 3600
+    unknown = [
+        group.name
+        for group in plan.groups
+        if group.name not in speeds and _steps_left(plan, group, states)
+    ]
+    rest = f", without {', '.join(unknown)}, whose teacher is not there yet" if unknown else ""
+    total = f"With {_several(workers, 'worker')}: about {hours:.2f} hours{rest}."
+    return f"{text}\n{PLAN_LEGEND}\n{total}"
 
 
 PLAN_LEGEND = """\
 A trial is one choice of targets and one split, whose runs share steps 0 to quantize_step. finished
 to broken: runs. Hours are those that are left on one worker, evaluations and start-up included."""
+
+
+def _plan_row(
+    plan: Plan,
+    group: Group,
+    states: States,
+    speeds: Mapping[str, Speed],
+    seconds: Mapping[str, float],
+) -> list[str]:
+    trials = [trial for trial in plan.trials if trial.group is group]
+    folders = [folder for trial in trials for folder in trial.folders]
+    speed = speeds.get(group.name)
+    return [
+        group.name,
+        str(len(trials)),
+        str(len(folders)),
+        str(sum(ensemble.group is group for ensemble in plan.ensembles)),
+        *_counts(folders, states),
+        str(_steps_left(plan, group, states)),
+        f"{speed.step:.3f}" if speed else "-",
+        f"{1000 * speed.image:.2f}" if speed else "-",
+        f"{sum(seconds[trial.name] for trial in trials) / 3600:.2f}",
+    ]
+
+
+def _steps_left(plan: Plan, group: Group, states: States) -> int:
+    trials = [trial for trial in plan.trials if trial.group is group]
+    return sum(trial.steps - steps_done(trial, states) for trial in trials)
 
 
 def _seconds(trial: TrialRuns, states: States, speeds: Mapping[str, Speed]) -> float:
@@ -92,7 +109,7 @@ def state_table(plan: Plan, states: States) -> str:
 def failures(failed: Mapping[str, TaskResult], blocked: Sequence[str]) -> str:
     """What failed and why, a line each, and what could not begin for that reason."""
     lines = [f"  {name} (code {r.code}): {r.error}" for name, r in failed.items()]
-    lines += [f"  {name}: not begun, since the trial of a member failed" for name in blocked]
+    lines += [f"  {name}: not begun, since what it needs has failed" for name in blocked]
     return "\n".join(["Failed; the same command tries again:", *lines])
 
 
