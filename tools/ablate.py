@@ -84,7 +84,7 @@ def main(argv: list[str]) -> None:
     output = Path(FLAGS.output)
     wanted = [each for experiment in experiments for each in per_target(experiment, table)]
     plan = make_plan(wanted, output, functools.cache(open_domains))
-    folders = folders_of(plan, experiments)
+    folders = folders_of(plan, wanted)
     runner = train(table, plan, folders, output) if FLAGS.train else None
     print(ablation_text(table, read_rows(table, folders, FLAGS.model)))
     if runner and runner.failed:
