@@ -1,12 +1,16 @@
 """Runs the real programs as a person does, in a process of their own."""
 
+import contextlib
 import multiprocessing
 import os
 import runpy
 import subprocess
 import sys
 import tempfile
+import time
 import traceback
+from collections.abc import Callable, Iterator
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -26,8 +30,7 @@ def run_program(
     With `env` the interpreter is started anew, since what a library reads from the environment it
     may read when it is imported.
     """
-    flags = [f"--{flag}={value}" for flag, value in values.items()]
-    command = [sys.executable, "-m", f"tools.{name}", *arguments, *flags]
+    command = [sys.executable, "-m", *_command(name, *arguments, **values)]
     if env is not None:
         return subprocess.run(
             command,
@@ -38,22 +41,48 @@ def run_program(
             env={**os.environ, **env},
         )
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
-        code = _fork(command[2:], output, errors)
+        process = _fork(command[2:], output, errors)
+        process.join(_SECONDS)
+        if process.exitcode is None:
+            process.kill()
+            raise subprocess.TimeoutExpired(command, _SECONDS)
         output.seek(0)
         errors.seek(0)
+        code = process.exitcode
         return subprocess.CompletedProcess(command, code, output.read(), errors.read())
 
 
-def _fork(command: list[str], output: IO[str], errors: IO[str]) -> int:
+@contextlib.contextmanager
+def started_program(
+    name: str, errors: IO[str], *arguments: str, **values: object
+) -> Iterator[BaseProcess]:
+    """A program at work, to be disturbed; its output goes to `errors` too."""
+    process = _fork(_command(name, *arguments, **values), errors, errors)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+def wait_for(condition: Callable[[], bool], process: BaseProcess) -> None:
+    """Waits until it is so, or the process has ended."""
+    deadline = time.monotonic() + _SECONDS
+    while not condition() and process.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
+def _command(name: str, *arguments: str, **values: object) -> list[str]:
+    flags = [f"--{flag}={value}" for flag, value in values.items()]
+    return [f"tools.{name}", *arguments, *flags]
+
+
+def _fork(command: list[str], output: IO[str], errors: IO[str]) -> BaseProcess:
     # Files cross to the other process by number, as they do for a program that a shell starts.
     files = [multiprocessing.reduction.DupFd(file.fileno()) for file in (output, errors)]
     process = SERVER.Process(target=_be_program, args=(command, files, dict(os.environ)))
     process.start()
-    process.join(_SECONDS)
-    if process.exitcode is None:
-        process.kill()
-        raise subprocess.TimeoutExpired(command, _SECONDS)
-    return process.exitcode
+    return process
 
 
 def _be_program(command: list[str], files: list, environment: dict[str, str]) -> NoReturn:

@@ -2,10 +2,6 @@
 
 import json
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +9,7 @@ import pytest
 
 from qtdog_tf.data import open_domains
 from qtdog_tf.evaluation import choose_images, evaluate_run, open_run
-from tests.programs import REPOSITORY, assert_refused, run_program
+from tests.programs import assert_refused, run_program, started_program, wait_for
 from tests.small_data import TINY_RUN
 
 PLAN = {**TINY_RUN, "target_domains": "line", "members": 2, "check_data": False}
@@ -98,16 +94,13 @@ def test_killed_command_loses_at_most_the_member_in_progress(
 ) -> None:
     output = tmp_path / "killed"
     plan = {**PLAN, "data": data, "output": output}
-    command = [sys.executable, "-m", "tools.train", *(f"--{k}={v}" for k, v in plan.items())]
-    process = subprocess.Popen(
-        command, cwd=REPOSITORY, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     second = output / "line-trial1" / "float" / "checkpoints"
-    deadline = time.monotonic() + 240
-    while not second.exists() and process.poll() is None and time.monotonic() < deadline:
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    with (
+        (tmp_path / "errors").open("w") as file,
+        started_program("train", file, **plan) as process,
+    ):
+        wait_for(second.exists, process)
+        process.kill()
     first = output / "line-trial0" / "qtdog7"
     assert second.exists() and not (output / "line-ensemble0").exists()
     before = {path: path.stat().st_mtime_ns for path in first.iterdir()}

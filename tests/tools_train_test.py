@@ -7,14 +7,19 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from qtdog_tf.locks import hold
-from tests.programs import REPOSITORY, assert_refused, run_program
+from tests.programs import (
+    REPOSITORY,
+    assert_refused,
+    run_program,
+    started_program,
+    wait_for,
+)
 from tests.refusals import refusals_of
 from tests.small_data import TINY_RUN
 from tools._run_digest import run_digests
@@ -68,25 +73,24 @@ def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
 def test_sigterm_saves_at_once_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
     plan = {**TINY_RUN, "steps": 400, "quantize_step": 4, "data": data, "target_domains": "line"}
     plan["eval_every"] = 200
-    # Started anew, all three: graph optimization moves the last bits.
-    straight = run_program("train", env={}, output=tmp_path / "straight", **plan)
+    straight = run_program("train", output=tmp_path / "straight", **plan)
     assert straight.returncode == 0, straight.stderr
 
     output = tmp_path / "stopped"
-    arguments = [f"--{k}={v}" for k, v in {**plan, "output": output}.items()]
-    command = [sys.executable, "-m", "tools.train", *arguments]
-    with subprocess.Popen(command, cwd=REPOSITORY, stderr=subprocess.PIPE, text=True) as process:
-        checkpoints = output / "line-trial0" / "qtdog7" / "checkpoints"
-        deadline = time.monotonic() + 120
-        while not checkpoints.exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate()
-    assert process.returncode == 128 + signal.SIGTERM, errors
+    checkpoints = output / "line-trial0" / "qtdog7" / "checkpoints"
+    with (
+        (tmp_path / "errors").open("w+") as file,
+        started_program("train", file, output=output, **plan) as process,
+    ):
+        wait_for(checkpoints.exists, process)
+        process.terminate()
+        process.join()
+        errors = (tmp_path / "errors").read_text()
+        assert process.exitcode == 128 + signal.SIGTERM, errors
     assert "the state is saved: the same command goes on from here" in errors
     assert "Traceback" not in errors and checkpoints.exists()
 
-    resumed = run_program("train", env={}, output=output, **plan)
+    resumed = run_program("train", output=output, **plan)
     assert resumed.returncode == 0 and resumed.stdout == straight.stdout, resumed.stderr
     assert run_digests(output) == run_digests(tmp_path / "straight")
 
