@@ -1,10 +1,15 @@
 """The memory of evaluations that is predicted, and arithmetic that does without copies."""
 
+import keras
 import numpy as np
 import pytest
 
+from qtdog_tf.algorithms.distill import Distill
+from qtdog_tf.algorithms.erm import ERM
+from qtdog_tf.algorithms.model import AlgorithmModel
 from qtdog_tf.training import confidence, evaluation
-from qtdog_tf.training.memory import evaluation_bytes
+from qtdog_tf.training.memory import evaluation_bytes, predict_memory
+from qtdog_tf.training.settings import TrainSettings
 
 IMAGE = 224 * 224 * 3
 
@@ -16,6 +21,17 @@ def test_evaluation_keeps_parts_that_fit_and_logits_of_the_largest() -> None:
     domain_net = evaluation_bytes([34_589, 138_358, 13_825], 345, 224)
     assert domain_net == 138_358 * 345 * 12
     assert evaluation_bytes([], 7, 224) == 0
+
+
+def test_a_student_keeps_the_weights_of_its_teacher() -> None:
+    image = keras.Input((4,))
+    teacher = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    logits = keras.layers.Dense(2)(image)
+    alone = AlgorithmModel(image, logits, algorithm=ERM())
+    student = AlgorithmModel(image, logits, algorithm=Distill(teacher))
+    needs = [predict_memory(model, TrainSettings(), 3, images=0) for model in (alone, student)]
+    assert needs[1].weights - needs[0].weights == 4 * (4 * 3 + 3)
+    assert needs[1].activations == needs[0].activations > 0
 
 
 @pytest.mark.parametrize("rows", [1, 7, 100])

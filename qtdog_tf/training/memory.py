@@ -52,7 +52,8 @@ def predict_memory(
     """The memory that a run takes.
 
     Args:
-        model: that is trained; a functional one.
+        model: that is trained; a functional one. If it learns from a teacher, that one's weights
+            are there too.
         settings: of the run.
         sources: number of source domains.
         images: bytes of image files that are kept in memory, and `evaluation_bytes`.
@@ -65,7 +66,7 @@ def predict_memory(
         if not isinstance(layer, keras.layers.Activation | keras.layers.ReLU)
         for shape in _shapes(layer.output)
     )
-    everything = sum(math.prod(variable.shape) for variable in model.variables)
+    everything = _numbers(model)
     learned = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     # Two moments of Adam, and each average.
     state = everything + learned * (2 + len(settings.averages))
@@ -75,6 +76,9 @@ def predict_memory(
         kept += learned * (max(settings.swad_converge, settings.swad_tolerance) + 1)
     # Gradients; and a checkpoint, which is a copy of the state while it is written.
     weights = 2 * state + learned + kept
+    teacher = getattr(getattr(model, "algorithm", None), "teacher", None)
+    if teacher is not None:
+        weights += _numbers(teacher)
     return MemoryNeed(int(4 * ACTIVATION_COPIES * outputs * batch), 4 * weights, images)
 
 
@@ -133,6 +137,10 @@ def available_bytes() -> int:
         # No group, or one without a limit ("max").
         pass
     return mine + min(free)
+
+
+def _numbers(model: keras.Model) -> int:
+    return sum(math.prod(variable.shape) for variable in model.variables)
 
 
 def _shapes(output: object) -> list[tuple[int | None, ...]]:
