@@ -1,5 +1,6 @@
 """Ablations: tables, flagfiles and published figures fit together; arithmetic by hand."""
 
+import dataclasses
 import json
 import math
 from pathlib import Path
@@ -166,14 +167,17 @@ TABLE = AblationTable(
 )
 
 
-def write_summary(folder: Path, value: float) -> None:
+def write_summary(
+    folder: Path, value: float, row: str = "raw/source_validation", **more: object
+) -> None:
     folder.mkdir(parents=True)
     values = {"target_in": value, "source_accuracy": 0.9, "step": 3}
     summary = {
         "targets": ["line"],
         "trial_seed": 0,
         "variant": {"name": folder.name},
-        "rows": {"raw/source_validation": values},
+        "rows": {row: values},
+        **more,
     }
     (folder / "summary.json").write_text(json.dumps(summary))
 
@@ -199,3 +203,36 @@ def test_a_table_from_finished_runs(tmp_path: Path) -> None:
     assert cells["PTQ"][:2] == ["1", "70.0"]
     assert "QT-DoG > ERM" in text and "0 hold, 1 are reversed, 0 are undecided." in text
     assert read_rows(TABLE, {"bits": trials}, "selected_sma")[0].values == {}
+
+
+def test_ensembles_stand_beside_runs_with_what_all_members_took(tmp_path: Path) -> None:
+    eoq = AblationRow("EoQ", "pool", "qtdog7", Paper("main", "EoQ", 7), "selected", pooled=True)
+    sma = dataclasses.replace(eoq, label="EoQ + SMA", model="selected_sma", paper=None)
+    table = dataclasses.replace(
+        TABLE, rows=(*TABLE.rows, eoq, sma), data=("pacs",), against=("EoQ",)
+    )
+    trials = [(("line", seed), tmp_path / f"line-trial{seed}") for seed in (0, 1)]
+    for seed, (_, trial) in enumerate(trials):
+        write_summary(trial / "erm", 0.80)
+        write_summary(trial / "qtdog7", 0.82)
+        # Float phase 60 s; a run that was interrupted has two parts.
+        seconds = [("float", 60), ("qtdog7", 90), ("erm", 30), ("qtdog7", 30 + 60 * seed)]
+        entries = [{"phase": phase, "seconds": value, "steps": 1} for phase, value in seconds]
+        (trial / "times.json").write_text(json.dumps(entries))
+    pool = tmp_path / "line-ensemble0"
+    members = [{"run": f"elsewhere/line-trial{seed}/qtdog7"} for seed in (0, 1)]
+    write_summary(pool / "qtdog7-selected", 0.86, members=members)
+    write_summary(pool / "qtdog7", 0.85, "sma/source_validation")
+    rows = read_rows(table, {"bits": trials, "pool": [(("line", 0), pool)]}, "selected")
+    assert [list(row.values.values()) for row in rows] == [
+        *([0.80, 0.80], [0.82, 0.82], [], [0.86], [0.85]),
+    ]
+    minutes = [list(row.minutes.values()) for row in rows]
+    # Of the second ensemble no member is known, and nothing of the folder itself.
+    assert minutes == [[1.5, 1.5], [3.0, 4.0], [], [7.0], []]
+    text = ablation_text(table, rows)
+    assert "EoQ > ERM" in text and "EoQ > QT-DoG" in text and "QT-DoG > ERM" not in text
+    assert "PACS" in text and "Terra" not in text
+    assert next(line.split()[1:5] for line in text.splitlines() if line.startswith("EoQ ")) == [
+        *("1", "86.0", "+6.0", "1"),
+    ]
