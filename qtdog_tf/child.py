@@ -11,7 +11,7 @@ from pathlib import Path
 
 # The programs, each of which says what it opens.
 HDF5_CHILD = Path(__file__).with_name("_hdf5_child.py")
-LITERT_CHILD = Path(__file__).with_name("export") / "_litert_child.py"
+LITERT_CHILD = Path(__file__).parent / "export" / "tflite" / "_litert_child.py"
 
 # A processor that others use too may take much longer than the child's own limit of CPU time.
 _SECONDS = 600

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtdog_tf.ensemble import build_ensemble
-from qtdog_tf.export import ops
 from qtdog_tf.export.calibration import PROBABILITY_RANGE, Calibration, calibrate, has_own_range
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import lower, with_probabilities
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.lower import lower, with_probabilities
 from qtdog_tf.export.observers import OBSERVERS, make_observer
 from tests.export_models import predict, random_pixels, shared_tiny, tiny
 

@@ -11,11 +11,12 @@ from keras import layers
 
 from qtdog_tf.ensemble import build_ensemble
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
 from qtdog_tf.export.build import plan_graph
 from qtdog_tf.export.convert import convert
-from qtdog_tf.export.flatbuffer_file import read_model
-from qtdog_tf.export.layers_of_file import (
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.settings import ExportSettings
+from qtdog_tf.export.tflite.flatbuffer_file import read_model
+from qtdog_tf.export.tflite.layers_of_file import (
     find_convolutions,
     float_operators,
     operator_name,
@@ -23,7 +24,6 @@ from qtdog_tf.export.layers_of_file import (
     tensor_values,
     weight_codes,
 )
-from qtdog_tf.export.settings import ExportSettings
 from tests.export_files import Converted, Files
 from tests.export_models import (
     SIZE,

@@ -6,12 +6,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from qtdog_tf.export import ops
 from qtdog_tf.export.build import Built, build_file, plan_graph
-from qtdog_tf.export.parity import Check, check_file, check_float_file
+from qtdog_tf.export.checks.parity import Check, check_file, check_float_file
+from qtdog_tf.export.graph import ops
 from qtdog_tf.export.progress import Stages
-from qtdog_tf.export.runner import open_file
 from qtdog_tf.export.settings import ExportSettings
+from qtdog_tf.export.tflite.runner import open_file
 from tests.export_models import random_pixels, shared_tiny
 
 QUIET = Stages(shown=False)

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from qtdog_tf.export import ops
-from qtdog_tf.export.fold import fold, scale_channels
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.fold import fold, scale_channels
 from tests.export_models import execute
 
 INF = np.inf

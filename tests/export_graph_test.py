@@ -9,9 +9,9 @@ import pytest
 from keras import layers
 
 from qtdog_tf.ensemble import build_ensemble
-from qtdog_tf.export import ops
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import lower, with_probabilities
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.lower import lower, with_probabilities
 from qtdog_tf.models import build_classifier
 from qtdog_tf.models.applications import ReverseChannels
 from qtdog_tf.quantization import all_but

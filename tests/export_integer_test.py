@@ -8,9 +8,9 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from qtdog_tf.export.flatbuffer_file import read_model
-from qtdog_tf.export.integer import largest_difference, simulate
-from qtdog_tf.export.layers_of_file import CONVOLUTIONS, operator_kind
+from qtdog_tf.export.checks.integer import largest_difference, simulate
+from qtdog_tf.export.tflite.flatbuffer_file import read_model
+from qtdog_tf.export.tflite.layers_of_file import CONVOLUTIONS, operator_kind
 from tests.export_files import Files
 from tests.export_models import random_pixels
 

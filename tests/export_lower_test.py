@@ -8,9 +8,9 @@ import pytest
 from keras import layers
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import float_layers, lower, with_probabilities
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.lower import float_layers, lower, with_probabilities
 from qtdog_tf.models import build_classifier
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 from qtdog_tf.quantization import all_but

@@ -9,11 +9,11 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.label_archive import labels_from_zip, zip_of_labels
-from qtdog_tf.export.metadata import ModelInfo, add_metadata, read_info, read_labels
-from qtdog_tf.export.metadata_buffer import decode_metadata, encode_metadata
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model
+from qtdog_tf.export.tflite.label_archive import labels_from_zip, zip_of_labels
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata, read_info, read_labels
+from qtdog_tf.export.tflite.metadata_buffer import decode_metadata, encode_metadata
+from qtdog_tf.export.tflite.runner import open_file
 from tests.tflite_files import CLASSES, KINDS, colourful_images, tflite_bytes, write_tflite
 
 INFO = ModelInfo("small", "tells colours apart", "1.2", CLASSES, license="Apache-2.0")

@@ -7,8 +7,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.export import ops
-from qtdog_tf.export.execute import normalize, run
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.execute import normalize, run
 from qtdog_tf.models import build_classifier
 from qtdog_tf.quantization import quantize, start_quantization
 from qtdog_tf.quantization.wrapper import QuantizeWrapper, quantize_wrappers

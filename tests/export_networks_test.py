@@ -9,12 +9,12 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from keras import layers
 
-from qtdog_tf.export import ops_sequence
 from qtdog_tf.export.build import plan_graph
-from qtdog_tf.export.flatbuffer_file import read_model
-from qtdog_tf.export.layers_of_file import operator_name, scales
+from qtdog_tf.export.graph import ops_sequence
+from qtdog_tf.export.graph.wide_attention import widen_attention
 from qtdog_tf.export.settings import ExportSettings
-from qtdog_tf.export.wide_attention import widen_attention
+from qtdog_tf.export.tflite.flatbuffer_file import read_model
+from qtdog_tf.export.tflite.layers_of_file import operator_name, scales
 from qtdog_tf.models.deit import Variant, deit
 from qtdog_tf.quantization import all_but, quantize, start_quantization
 from tests.export_files import Converted, Files

@@ -22,9 +22,9 @@ from qtdog_tf.export import (
     plan_graph,
     report_values,
 )
-from qtdog_tf.export.agreement import Agreement, check_agreement, summary
-from qtdog_tf.export.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.layers_of_file import FileConv, find_convolutions, float_operators
+from qtdog_tf.export.checks.agreement import Agreement, check_agreement, summary
+from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model
+from qtdog_tf.export.tflite.layers_of_file import FileConv, find_convolutions, float_operators
 from tests.export_files import QUIET, Converted, Files
 from tests.export_models import CLASSES, predict, random_pixels, shared_tiny, tiny
 

@@ -9,12 +9,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
 from qtdog_tf.export.calibration import Calibration, calibrate
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.kernels import round_to_int8
-from qtdog_tf.export.lower import lower
-from qtdog_tf.export.quantize import activation_scale, check_int4, quantize_graph
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.kernels import round_to_int8
+from qtdog_tf.export.graph.lower import lower
+from qtdog_tf.export.graph.quantize import activation_scale, check_int4, quantize_graph
 from tests.export_models import execute, random_pixels, shared_tiny, tiny
 
 IMAGE = ops.Image("image", (), (4, 4, 1), "the input")

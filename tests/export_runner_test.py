@@ -12,10 +12,10 @@ import tensorflow as tf
 
 from qtdog_tf.data import resize_squash
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.label_archive import zip_of_labels
-from qtdog_tf.export.metadata import ModelInfo, add_metadata
-from qtdog_tf.export.runner import open_file, round_pixels
+from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model
+from qtdog_tf.export.tflite.label_archive import zip_of_labels
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata
+from qtdog_tf.export.tflite.runner import open_file, round_pixels
 from tests.tflite_files import (
     CLASSES,
     IMAGE_SIZE,

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import lower
-from qtdog_tf.export.sizes import Sizes, measure_sizes
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.lower import lower
+from qtdog_tf.export.tflite.sizes import Sizes, measure_sizes
 from qtdog_tf.quantization import all_but, quantize, start_quantization
 from qtdog_tf.quantization.size import entropy_bits_per_weight
 from qtdog_tf.quantization.wrapper import quantize_wrappers

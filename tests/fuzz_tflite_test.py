@@ -8,8 +8,8 @@ from ai_edge_litert import schema_py_generated as schema
 
 from qtdog_tf.child import LITERT_CHILD, what_is_wrong
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.flatbuffer_file import pack_model, read_model, unpack_model
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model, unpack_model
+from qtdog_tf.export.tflite.runner import open_file
 from tests.tflite_files import write_tflite
 
 

@@ -16,8 +16,8 @@ import numpy as np
 from safetensors.numpy import save
 
 import qtdog_tf
-from qtdog_tf.export.label_archive import zip_of_labels
-from qtdog_tf.export.metadata import ModelInfo, add_metadata
+from qtdog_tf.export.tflite.label_archive import zip_of_labels
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata
 from qtdog_tf.files import write_arrays
 from qtdog_tf.records import Evaluation, Score
 from tests.idx_files import idx_bytes

@@ -8,8 +8,8 @@ import pytest
 
 from qtdog_tf.data import open_domains
 from qtdog_tf.evaluation.pixels import read_pixels
-from qtdog_tf.export.metadata import ModelInfo, add_metadata
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata
+from qtdog_tf.export.tflite.runner import open_file
 from tests.programs import assert_refused, run_program
 from tests.small_data import make_small_data
 from tests.tflite_files import CLASSES, IMAGE_SIZE, write_tflite

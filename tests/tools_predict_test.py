@@ -12,8 +12,8 @@ from PIL import Image
 
 from qtdog_tf.data import Domain, evaluation_batches
 from qtdog_tf.export.image_files import list_images, read_images
-from qtdog_tf.export.metadata import ModelInfo, add_metadata
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata
+from qtdog_tf.export.tflite.runner import open_file
 from tests.programs import REPOSITORY, assert_refused, run_program
 from tests.tflite_files import CLASSES, IMAGE_SIZE, write_tflite
 

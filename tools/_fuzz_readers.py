@@ -23,10 +23,10 @@ from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import open_run
 from qtdog_tf.evaluation.saved_model import load_saved_model
 from qtdog_tf.evaluation.summary_values import read_summary
-from qtdog_tf.export.flatbuffer_file import read_contents, unpack_model
-from qtdog_tf.export.label_archive import labels_from_zip
-from qtdog_tf.export.metadata import info_of
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.tflite.flatbuffer_file import read_contents, unpack_model
+from qtdog_tf.export.tflite.label_archive import labels_from_zip
+from qtdog_tf.export.tflite.metadata import info_of
+from qtdog_tf.export.tflite.runner import open_file
 from qtdog_tf.files import read_arrays
 from qtdog_tf.models.weights_file import read_tensors
 from qtdog_tf.prepare.archives import read_members

@@ -22,8 +22,8 @@ from qtdog_tf.data import emoji_styles_root
 from qtdog_tf.errors import UserError
 from qtdog_tf.export.image_files import list_images, read_images
 from qtdog_tf.export.machine import describe_machine
-from qtdog_tf.export.quiet import without_info
-from qtdog_tf.export.runner import TFLiteClassifier, open_file
+from qtdog_tf.export.tflite.quiet import without_info
+from qtdog_tf.export.tflite.runner import TFLiteClassifier, open_file
 from qtdog_tf.export.timing import Spread, summarize, time_in_turn
 from qtdog_tf.files import write_json
 from qtdog_tf.tables import format_table

@@ -27,8 +27,8 @@ from qtdog_tf.data import emoji_styles_root
 from qtdog_tf.data.embedded import EMOJI_STYLES
 from qtdog_tf.errors import UserError
 from qtdog_tf.export.image_files import list_images, read_images
-from qtdog_tf.export.quiet import without_info
-from qtdog_tf.export.runner import open_file
+from qtdog_tf.export.tflite.quiet import without_info
+from qtdog_tf.export.tflite.runner import open_file
 from tools._main import refuse_arguments, run_tool
 
 EXIT_DIFFERENT = 1

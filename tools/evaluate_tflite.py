@@ -20,8 +20,8 @@ from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.pixels import read_pixels
 from qtdog_tf.export.latency import run_on_noise
-from qtdog_tf.export.quiet import without_info
-from qtdog_tf.export.runner import TFLiteClassifier, open_file
+from qtdog_tf.export.tflite.quiet import without_info
+from qtdog_tf.export.tflite.runner import TFLiteClassifier, open_file
 from qtdog_tf.export.timing import summarize, time_in_turn
 from qtdog_tf.files import write_json
 from qtdog_tf.tables import format_table

@@ -23,9 +23,9 @@ from tqdm import tqdm
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.export.image_files import ReadImage, list_images, read_images
-from qtdog_tf.export.labels import class_names
-from qtdog_tf.export.quiet import without_info
-from qtdog_tf.export.runner import TFLiteClassifier, open_file
+from qtdog_tf.export.tflite.labels import class_names
+from qtdog_tf.export.tflite.quiet import without_info
+from qtdog_tf.export.tflite.runner import TFLiteClassifier, open_file
 from qtdog_tf.files import write_text
 from qtdog_tf.tables import format_table
 from tools._main import run_tool

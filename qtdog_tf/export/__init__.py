@@ -4,17 +4,17 @@ Start from `export_tflite`, or from its parts `plan_graph` and `export_model`; `
 file.
 """
 
-from qtdog_tf.export.agreement import Agreement, ImageSet
 from qtdog_tf.export.build import plan_graph
+from qtdog_tf.export.checks.agreement import Agreement, ImageSet
+from qtdog_tf.export.checks.report import format_report, report_values
 from qtdog_tf.export.exporter import Export, check_output, export_model
 from qtdog_tf.export.from_code import export_tflite
-from qtdog_tf.export.lower import float_layers, lower
-from qtdog_tf.export.metadata import ModelInfo, add_metadata, read_info, read_labels
+from qtdog_tf.export.graph.lower import float_layers, lower
 from qtdog_tf.export.progress import Stages
-from qtdog_tf.export.report import format_report, report_values
 from qtdog_tf.export.run_images import CalibrationChoice, calibration_choice, comparison_sets
-from qtdog_tf.export.runner import TFLiteClassifier, open_file, round_pixels
 from qtdog_tf.export.settings import KINDS, ExportSettings
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata, read_info, read_labels
+from qtdog_tf.export.tflite.runner import TFLiteClassifier, open_file, round_pixels
 
 __all__ = [
     "KINDS",

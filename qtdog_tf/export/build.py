@@ -12,24 +12,24 @@ import keras
 import numpy as np
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
 from qtdog_tf.export.calibration import Calibration, calibrate
 from qtdog_tf.export.convert import HALF, INTEGER, PLAIN, Conversion, convert
-from qtdog_tf.export.deploy import save_for_conversion
-from qtdog_tf.export.dynamic import store_codes
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.kernels import INT8_BITS
-from qtdog_tf.export.lower import float_layers, lower, name_some, with_probabilities
-from qtdog_tf.export.progress import Stages
-from qtdog_tf.export.quantize import (
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.deploy import save_for_conversion
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.kernels import INT8_BITS
+from qtdog_tf.export.graph.lower import float_layers, lower, name_some, with_probabilities
+from qtdog_tf.export.graph.quantize import (
     INT4_BITS,
     DeadChannel,
     check_int4,
     quantize_graph,
     round_weights,
 )
+from qtdog_tf.export.graph.wide_attention import widen_attention
+from qtdog_tf.export.progress import Stages
 from qtdog_tf.export.settings import DYNAMIC, FLOAT16, INT4, ExportSettings
-from qtdog_tf.export.wide_attention import widen_attention
+from qtdog_tf.export.tflite.dynamic import store_codes
 from qtdog_tf.quantization import quantize_wrappers
 
 CALIBRATION_BATCH = 32

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.export import ops
-from qtdog_tf.export.execute import normalize, run
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.execute import normalize, run
 from qtdog_tf.export.observers import Observer, make_observer
 
 Range = tuple[float, float]

@@ -5,8 +5,8 @@ Start with `integer_obstacles`.
 
 import keras
 
-from qtdog_tf.export.fold import fold
-from qtdog_tf.export.lower import float_layers, lower, name_some
+from qtdog_tf.export.graph.fold import fold
+from qtdog_tf.export.graph.lower import float_layers, lower, name_some
 from qtdog_tf.models import build_classifier
 
 # Those of this project that are known to, so that none is built to find out; a test checks each.

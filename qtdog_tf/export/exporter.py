@@ -15,17 +15,17 @@ import keras
 import numpy as np
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
-from qtdog_tf.export.agreement import Agreement, ImageSet, check_agreement, compare
 from qtdog_tf.export.build import Built, build_file
+from qtdog_tf.export.checks.agreement import Agreement, ImageSet, check_agreement, compare
+from qtdog_tf.export.checks.parity import Check, check_file, check_float_file
+from qtdog_tf.export.graph import ops
 from qtdog_tf.export.latency import measure_latency
-from qtdog_tf.export.metadata import ModelInfo, add_metadata
-from qtdog_tf.export.parity import Check, check_file, check_float_file
 from qtdog_tf.export.progress import Stages
-from qtdog_tf.export.quiet import without_info
-from qtdog_tf.export.runner import open_file
 from qtdog_tf.export.settings import FLOAT16, ExportSettings
-from qtdog_tf.export.sizes import Sizes, measure_sizes
+from qtdog_tf.export.tflite.metadata import ModelInfo, add_metadata
+from qtdog_tf.export.tflite.quiet import without_info
+from qtdog_tf.export.tflite.runner import open_file
+from qtdog_tf.export.tflite.sizes import Sizes, measure_sizes
 from qtdog_tf.files import replacing
 
 # Images on which every operator's output is compared with the simulation.

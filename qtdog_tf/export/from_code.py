@@ -8,13 +8,13 @@ import keras
 import numpy as np
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.agreement import ImageSet
 from qtdog_tf.export.build import plan_graph
+from qtdog_tf.export.checks.agreement import ImageSet
 from qtdog_tf.export.exporter import Export, check_output, export_model
-from qtdog_tf.export.metadata import ModelInfo
 from qtdog_tf.export.progress import Stages
-from qtdog_tf.export.runner import round_pixels
 from qtdog_tf.export.settings import ExportSettings
+from qtdog_tf.export.tflite.metadata import ModelInfo
+from qtdog_tf.export.tflite.runner import round_pixels
 
 
 def export_tflite(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from qtdog_tf.export.runner import TFLiteClassifier, open_file
+from qtdog_tf.export.tflite.runner import TFLiteClassifier, open_file
 from qtdog_tf.export.timing import time_in_turn
 
 THREADS = (1, 2)

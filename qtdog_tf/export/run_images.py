@@ -15,7 +15,7 @@ from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import Run, choose_images
 from qtdog_tf.evaluation.pixels import read_pixels
-from qtdog_tf.export.agreement import ImageSet
+from qtdog_tf.export.checks.agreement import ImageSet
 
 ALL = "all"
 

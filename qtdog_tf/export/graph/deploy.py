@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.export import ops, ops_sequence
 from qtdog_tf.export.calibration import Range, has_own_range
-from qtdog_tf.export.execute import normalize, run
-from qtdog_tf.export.quantize import INT4_BITS, INT4_MAX, largest_code
+from qtdog_tf.export.graph import ops, ops_sequence
+from qtdog_tf.export.graph.execute import normalize, run
+from qtdog_tf.export.graph.quantize import INT4_BITS, INT4_MAX, largest_code
 
 INPUT, OUTPUT = "image", "probabilities"
 # Upper ends of the clips that convolutions and sums have built in.

@@ -8,9 +8,9 @@ import dataclasses
 import numpy as np
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
 from qtdog_tf.export.calibration import Calibration, Range
-from qtdog_tf.export.kernels import round_to_int8
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.kernels import round_to_int8
 
 INT4_MAX = 7
 INT4_BITS = 4

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qtdog_tf.export.ops import Common, Op
+from qtdog_tf.export.graph.ops import Common, Op
 
 # Of a layer's inputs, without the batch axis.
 Shapes = Sequence[tuple[int, ...]]

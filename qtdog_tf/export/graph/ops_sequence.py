@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.export.ops import Affine, Common, Move, Multiply, Op, Reshape, Softmax
+from qtdog_tf.export.graph.ops import Affine, Common, Move, Multiply, Op, Reshape, Softmax
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

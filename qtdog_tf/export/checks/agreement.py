@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 import keras
 import numpy as np
 
-from qtdog_tf.export.parity import Check
-from qtdog_tf.export.runner import TFLiteClassifier
+from qtdog_tf.export.checks.parity import Check
+from qtdog_tf.export.tflite.runner import TFLiteClassifier
 
 _BATCH_SIZE = 64
 

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from qtdog_tf.export.layers_of_file import scales, tensor_values
+from qtdog_tf.export.tflite.layers_of_file import scales, tensor_values
 
 INTEGERS: dict[int, type[np.signedinteger] | type[np.unsignedinteger]] = {
     schema.TensorType.INT8: np.int8,

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.export.ops import INT8_MAX, Kernel
+from qtdog_tf.export.graph.ops import INT8_MAX, Kernel
 from qtdog_tf.quantization.quantize_config import kernel_attribute
 from qtdog_tf.quantization.quantizer import STEP_SIZE
 

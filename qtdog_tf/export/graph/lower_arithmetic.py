@@ -10,9 +10,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.export import ops
-from qtdog_tf.export.lower_common import Handler, NotInteger, Shapes
-from qtdog_tf.export.ops import Common
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.lower_common import Handler, NotInteger, Shapes
+from qtdog_tf.export.graph.ops import Common
 
 
 def _batch_norm(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-from qtdog_tf.export.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.layers_of_file import operator_kind, scales, tensor_name
+from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model
+from qtdog_tf.export.tflite.layers_of_file import operator_kind, scales, tensor_name
 from qtdog_tf.files import replacing
 
 _Kind = schema.BuiltinOperator

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import keras
 
-from qtdog_tf.export import ops
+from qtdog_tf.export.graph import ops
 from qtdog_tf.quantization.size import mean_entropy, model_size
 
 FLOAT_BITS = 32

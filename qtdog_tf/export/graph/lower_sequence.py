@@ -8,9 +8,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.export import ops, ops_sequence
-from qtdog_tf.export.lower_common import Handler, NotInteger, Shapes
-from qtdog_tf.export.ops import Common
+from qtdog_tf.export.graph import ops, ops_sequence
+from qtdog_tf.export.graph.lower_common import Handler, NotInteger, Shapes
+from qtdog_tf.export.graph.ops import Common
 from qtdog_tf.models.attention import ClassToken, SelfAttention
 
 

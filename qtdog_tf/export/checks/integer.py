@@ -3,7 +3,7 @@
 A file's own numbers go in: codes, scales, zero points. Sums of products are exact (float64 holds
 integers up to 2^53), the rescaling is exact up to its last rounding, where LiteRT works with a
 31-bit factor: so outputs may differ by one code, and by no more. The one exception is a softmax in
-16 bits (`wide_attention.py`), which may differ by 1/256.
+16 bits (`graph/wide_attention.py`), which may differ by 1/256.
 
 Start with `largest_difference`, or `simulate` for one operator.
 """
@@ -16,15 +16,15 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-from qtdog_tf.export.flatbuffer_file import read_model
-from qtdog_tf.export.layers_of_file import (
+from qtdog_tf.export.checks.simulations import INTEGERS, SIMULATIONS, FileTensor
+from qtdog_tf.export.checks.simulations_sequence import SEQUENCE_SIMULATIONS
+from qtdog_tf.export.tflite.flatbuffer_file import read_model
+from qtdog_tf.export.tflite.layers_of_file import (
     operation_of,
     operator_kind,
     operator_name,
     scales,
 )
-from qtdog_tf.export.simulations import INTEGERS, SIMULATIONS, FileTensor
-from qtdog_tf.export.simulations_sequence import SEQUENCE_SIMULATIONS
 
 _SIMULATIONS = {**SIMULATIONS, **SEQUENCE_SIMULATIONS}
 

@@ -11,12 +11,12 @@ import keras
 import numpy as np
 
 from qtdog_tf.ensemble import LOGITS, EnsembleAverage
-from qtdog_tf.export import ops, ops_sequence
-from qtdog_tf.export.kernels import read_kernel
-from qtdog_tf.export.lower_arithmetic import ARITHMETIC_HANDLERS, lower_arithmetic
-from qtdog_tf.export.lower_common import Handler, NotInteger, Shapes
-from qtdog_tf.export.lower_sequence import SEQUENCE_HANDLERS
-from qtdog_tf.export.ops import Common
+from qtdog_tf.export.graph import ops, ops_sequence
+from qtdog_tf.export.graph.kernels import read_kernel
+from qtdog_tf.export.graph.lower_arithmetic import ARITHMETIC_HANDLERS, lower_arithmetic
+from qtdog_tf.export.graph.lower_common import Handler, NotInteger, Shapes
+from qtdog_tf.export.graph.lower_sequence import SEQUENCE_HANDLERS
+from qtdog_tf.export.graph.ops import Common
 from qtdog_tf.models.applications import ReverseChannels
 from qtdog_tf.quantization.wrapper import ConfiguredWrapper
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.runner import TFLiteClassifier
+from qtdog_tf.export.tflite.runner import TFLiteClassifier
 
 
 def class_names(classifier: TFLiteClassifier, labels: Path | None = None) -> tuple[str, ...]:

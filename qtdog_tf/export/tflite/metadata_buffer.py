@@ -9,8 +9,8 @@ from collections.abc import Mapping
 
 import flatbuffers
 
-from qtdog_tf.export import metadata_schema as schema
-from qtdog_tf.export.metadata_schema import (
+from qtdog_tf.export.tflite import metadata_schema as schema
+from qtdog_tf.export.tflite.metadata_schema import (
     read_byte,
     read_tables,
     read_text,

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import schema_py_generated as schema
 
-from qtdog_tf.export.simulations import FileTensor, Simulation, activate
+from qtdog_tf.export.checks.simulations import FileTensor, Simulation, activate
 
 _Kind = schema.BuiltinOperator
 

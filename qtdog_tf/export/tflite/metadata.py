@@ -12,9 +12,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from qtdog_tf.errors import UserError, one_line
-from qtdog_tf.export.flatbuffer_file import DAMAGE, pack_model, read_contents, unpack_model
-from qtdog_tf.export.label_archive import labels_from_zip, refuse_names, zip_of_labels
-from qtdog_tf.export.metadata_buffer import decode_metadata, encode_metadata
+from qtdog_tf.export.tflite.flatbuffer_file import DAMAGE, pack_model, read_contents, unpack_model
+from qtdog_tf.export.tflite.label_archive import labels_from_zip, refuse_names, zip_of_labels
+from qtdog_tf.export.tflite.metadata_buffer import decode_metadata, encode_metadata
 from qtdog_tf.files import replacing
 
 _BUFFER_NAME = b"TFLITE_METADATA"

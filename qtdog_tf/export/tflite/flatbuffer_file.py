@@ -13,8 +13,8 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
 from qtdog_tf.errors import UserError, one_line
-from qtdog_tf.export.flatbuffer_budget import check_budget
-from qtdog_tf.export.model_check import check_model
+from qtdog_tf.export.tflite.flatbuffer_budget import check_budget
+from qtdog_tf.export.tflite.model_check import check_model
 
 FILE_IDENTIFIER = b"TFL3"
 # Offsets of a flatbuffer are 32 bits; converters refuse larger models too.

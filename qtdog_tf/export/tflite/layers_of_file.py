@@ -11,7 +11,7 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
+from qtdog_tf.export.graph import ops
 
 CONVOLUTIONS = (
     schema.BuiltinOperator.CONV_2D,

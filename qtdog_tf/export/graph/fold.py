@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.export import ops
+from qtdog_tf.export.graph import ops
 
 # Returns what two operations, the second on the first's output, become together; None: two.
 Merge = Callable[[ops.Op, ops.Op], ops.Op | None]

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from qtdog_tf.export import ops
-from qtdog_tf.export.flatbuffer_file import read_model
-from qtdog_tf.export.integer import largest_difference
-from qtdog_tf.export.layers_of_file import (
+from qtdog_tf.export.checks.integer import largest_difference
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.quantize import DeadChannel
+from qtdog_tf.export.tflite.flatbuffer_file import read_model
+from qtdog_tf.export.tflite.layers_of_file import (
     FileConv,
     find_convolutions,
     float_operators,
@@ -22,7 +23,6 @@ from qtdog_tf.export.layers_of_file import (
     tensor_values,
     weight_codes,
 )
-from qtdog_tf.export.quantize import DeadChannel
 
 # A scale passes float32 once on its way into the file.
 MAX_SCALE_ERROR = 1e-6

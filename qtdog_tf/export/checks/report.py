@@ -6,7 +6,7 @@ Start with `format_report` and `report_values`.
 import dataclasses
 from typing import Any
 
-from qtdog_tf.export.agreement import summary
+from qtdog_tf.export.checks.agreement import summary
 from qtdog_tf.export.exporter import Export
 from qtdog_tf.export.run_images import CalibrationChoice
 from qtdog_tf.export.settings import DYNAMIC, ExportSettings

@@ -16,8 +16,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from qtdog_tf.child import LITERT_CHILD, what_is_wrong
 from qtdog_tf.errors import UserError
-from qtdog_tf.export.flatbuffer_file import read_contents, unpack_model
-from qtdog_tf.export.metadata import info_of
+from qtdog_tf.export.tflite.flatbuffer_file import read_contents, unpack_model
+from qtdog_tf.export.tflite.metadata import info_of
 
 _PIXEL_TYPES = ("uint8", "int8", "float32")
 _INT8_OFFSET = 128

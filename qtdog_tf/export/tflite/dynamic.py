@@ -14,9 +14,9 @@ import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
-from qtdog_tf.export.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.layers_of_file import find_convolutions, weight_codes
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model
+from qtdog_tf.export.tflite.layers_of_file import find_convolutions, weight_codes
 from qtdog_tf.files import replacing
 
 # The first versions of these operations whose kernels take float inputs with int8 weights that

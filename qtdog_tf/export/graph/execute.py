@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.export import ops, ops_sequence
+from qtdog_tf.export.graph import ops, ops_sequence
 
 KernelHook = Callable[[ops.Conv], Any]
 OutputHook = Callable[[ops.Op, Any], Any]

@@ -13,9 +13,9 @@ from typing import Any
 import keras
 
 from qtdog_tf.errors import UserError
-from qtdog_tf.export import ops
-from qtdog_tf.export.lower_common import NotInteger
-from qtdog_tf.export.lower_layers import lower_layer
+from qtdog_tf.export.graph import ops
+from qtdog_tf.export.graph.lower_common import NotInteger
+from qtdog_tf.export.graph.lower_layers import lower_layer
 from qtdog_tf.quantization.wrapper import ConfiguredWrapper
 
 

@@ -1,0 +1,1 @@
+"""Does the file say what the model says? Codes, arithmetic and predictions, compared."""
