@@ -56,3 +56,7 @@ def test_a_table_of_two_experiments(tmp_path: Path) -> None:
     assert "0 hold, 0 are reversed, 1 are undecided." in done.stdout
     refused = run_program("ablate", **plan, variants="erm")
     assert_refused(refused, "the table decides on variants: leave out --variants")
+    only_read = run_program("ablate", "--quick", **plan, train="none")
+    assert only_read.stdout == done.stdout, only_read.stderr
+    wrong = run_program("ablate", **plan, train="base,bits")
+    assert_refused(wrong, "train must be all, none, or of granularity_layer, base; received 'base,")

@@ -7,7 +7,7 @@ r"""A table of the paper's ablations on the embedded data, beside the figures th
     python -m tools.ablate --table=bits --quick
 
   What is there, without training anything:
-    python -m tools.ablate --table=comparison --output=tools/results/comparison --notrain
+    python -m tools.ablate --table=comparison --output=tools/results/comparison --train=none
 
 Tables: combinations, bits, quantizer, granularity, start_step, uniform_noise, in_domain, backbones;
 comparison: rows of all of them, averages of weights, ensembles and distillation beside each other.
@@ -71,7 +71,12 @@ flags.DEFINE_enum(
     "selected_sma (their moving average), ...",
 )
 flags.DEFINE_integer("workers", 1, "Trainings at once.", lower_bound=1)
-flags.DEFINE_bool("train", True, "Train what is missing; --notrain: print what is there.")
+flags.DEFINE_list(
+    "train",
+    ["all"],
+    "Of which flagfiles to train what is missing: all; none, which prints what is there; or names, "
+    "bits for example.",
+)
 
 
 def main(argv: list[str]) -> None:
@@ -83,16 +88,35 @@ def main(argv: list[str]) -> None:
     table, experiments = find_experiments(TABLES[FLAGS.table])
     output = Path(FLAGS.output)
     wanted = [each for experiment in experiments for each in per_target(experiment, table)]
-    plan = make_plan(wanted, output, functools.cache(open_domains))
-    folders = folders_of(plan, wanted)
-    runner = train(table, plan, folders, output) if FLAGS.train else None
+    chosen = to_train(table)
+    open_data = functools.cache(open_domains)
+    plan = make_plan([each for each in wanted if each.name in chosen], output, open_data)
+    folders = folders_of(make_plan(wanted, output, open_data), wanted)
+    runner = None
+    if chosen:
+        rows = [row for row in table.rows if row.experiment in chosen]
+        runner = train(rows, plan, folders, output)
     print(ablation_text(table, read_rows(table, folders, FLAGS.model)))
     if runner and runner.failed:
         print(f"\n{failures(runner.failed, runner.blocked)}")
         sys.exit(1)
 
 
-def train(table: AblationTable, plan: Plan, folders: Folders, output: Path) -> Runner:
+def to_train(table: AblationTable) -> tuple[str, ...]:
+    """The experiments that --train names."""
+    names = tuple(FLAGS.train)
+    known = {"all": table.experiments, "none": ()}
+    if len(names) == 1 and names[0] in known:
+        return known[names[0]]
+    if not names or set(names) - set(table.experiments):
+        raise UserError(
+            f"train must be all, none, or of {', '.join(table.experiments)}; received "
+            f"{','.join(names)!r}"
+        )
+    return names
+
+
+def train(rows: Sequence[AblationRow], plan: Plan, folders: Folders, output: Path) -> Runner:
     """Does what is missing, or as much as can be done."""
     threads = recorded_threads(output) or max(1, len(os.sched_getaffinity(0)) // FLAGS.workers)
     workplace = Workplace(output, threads, Path.cwd())
@@ -102,7 +126,7 @@ def train(table: AblationTable, plan: Plan, folders: Folders, output: Path) -> R
     if runner.signal_number:
         print("the state is saved: the same command goes on from here", file=sys.stderr)
         sys.exit(128 + runner.signal_number)
-    for row in table.rows:
+    for row in rows:
         for _, folder in folders[row.experiment]:
             derive(row, folder, workplace)
     return runner
