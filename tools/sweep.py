@@ -138,11 +138,16 @@ def print_plan(sweep: Sweep, settings: SweepSettings) -> None:
     workplace = sweep.workplace
     speeds = known_speeds(sweep.plan.groups, workplace)
     claim_sweep(workplace.output, workplace.threads)
+    gpus = tf.config.list_physical_devices("GPU")
+    # Runs on GPUs of their own hardly slow each other.
+    at_once = 1 if gpus or settings.engine == RAY else settings.workers
     for trial in sweep.plan.trials:
         known = trial.group.name in speeds or not sweep.is_missing(trial)
         if not known and sweep.can_begin(trial):
             print(f"measuring {trial.group.name}", file=sys.stderr, flush=True)
-            speeds[trial.group.name] = measure_speed(trial, settings.probe_steps, workplace)
+            speeds[trial.group.name] = measure_speed(
+                trial, settings.probe_steps, workplace, at_once
+            )
     print(plan_table(sweep.plan, sweep.states, speeds, settings.workers))
 
 

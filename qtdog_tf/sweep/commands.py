@@ -53,13 +53,19 @@ def ensemble_task(ensemble: EnsembleRun, workplace: Workplace) -> Task:
     )
 
 
-def probe_task(trial: TrialRuns, steps: int, report: Path, workplace: Workplace) -> Task:
-    """Measures the speed of a trial's training."""
+def probe_task(
+    trial: TrialRuns, steps: int, report: Path, workplace: Workplace, number: int = 0
+) -> Task:
+    """Measures the speed of a trial's training; `number` tells probes apart that run at once."""
     group = trial.group
     wanted = _wanted(group, trial.roles)
     flags = flags_of(group.settings, group.algorithm, wanted)
     return workplace.task(
-        f"{group.name}/probe", "tools.probe", *flags, f"--probe_steps={steps}", f"--report={report}"
+        f"{group.name}/probe{number}",
+        "tools.probe",
+        *flags,
+        f"--probe_steps={steps}",
+        f"--report={report}",
     )
 
 

@@ -1,7 +1,9 @@
 """probe.json: the speeds of a sweep's groups on this machine, each measured once."""
 
+import dataclasses
 import json
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from qtdog_tf.environment import numeric_environment
@@ -29,19 +31,33 @@ def known_speeds(groups: Iterable[Group], workplace: Workplace) -> dict[str, Spe
     }
 
 
-def measure_speed(trial: TrialRuns, steps: int, workplace: Workplace) -> Speed:
-    """Measures the speed of a trial's group in a process of its own, and keeps it.
+def measure_speed(trial: TrialRuns, steps: int, workplace: Workplace, workers: int = 1) -> Speed:
+    """Measures the speed of a trial's group in processes of their own, and keeps it.
 
     Args:
         trial: of the group.
         steps: that are timed.
         workplace: of the sweep.
+        workers: how many do it at once, since runs that share a machine slow each other.
+
+    Returns:
+        The means over them.
 
     Raises:
         UserError: if that fails, with what the process said.
     """
-    report = workplace.output / f"{PROBE}.new"
-    task = probe_task(trial, steps, report, workplace)
+    with ThreadPoolExecutor(workers) as pool:
+        probes = [pool.submit(_probe, trial, steps, workplace, k) for k in range(workers)]
+        found = [dataclasses.astuple(probe.result()) for probe in probes]
+    speed = Speed(*(sum(values) / workers for values in zip(*found, strict=True)))
+    entry = {"conditions": _conditions(trial.group, workplace), "speed": vars(speed)}
+    write_json(workplace.output / PROBE, _entries(workplace) | {trial.group.name: entry})
+    return speed
+
+
+def _probe(trial: TrialRuns, steps: int, workplace: Workplace, number: int) -> Speed:
+    report = workplace.output / f"{PROBE}.new{number}"
+    task = probe_task(trial, steps, report, workplace, number)
     result = run_task(task)
     if result.code:
         raise UserError(
@@ -50,10 +66,7 @@ def measure_speed(trial: TrialRuns, steps: int, workplace: Workplace) -> Speed:
     found = Speed(**read_json(report))
     report.unlink()
     timed = steps * trial.group.settings.steps_per_execution * found.step
-    speed = Speed(found.step, found.image, round(max(0.0, result.seconds - timed), 1))
-    entry = {"conditions": _conditions(trial.group, workplace), "speed": vars(speed)}
-    write_json(workplace.output / PROBE, _entries(workplace) | {trial.group.name: entry})
-    return speed
+    return dataclasses.replace(found, startup=max(0.0, result.seconds - timed))
 
 
 def _entries(workplace: Workplace) -> dict[str, Any]:
