@@ -74,7 +74,7 @@ def _read(path: str, values: flags.FlagValues, output: Path) -> Experiment:
 
 
 def _moved(teacher: str, parent: Path, output: Path) -> str:
-    """Where a teacher is whose folder lies where an experiment's output would, see `expand`."""
+    """Where a teacher is whose folder lies where an experiment's output would."""
     if teacher and parent.name and Path(teacher).is_relative_to(parent):
         return str(output / Path(teacher).relative_to(parent))
     return teacher

@@ -7,7 +7,7 @@ r"""A table of the paper's ablations on the embedded data, beside the figures th
     python -m tools.ablate --table=bits --quick
 
   What is there, without training anything:
-    python -m tools.ablate --table=comparison --output=tools/results/comparison --train=none
+    python -m tools.ablate --table=bits --train=none
 
 Tables: combinations, bits, quantizer, granularity, start_step, uniform_noise, in_domain, backbones;
 comparison: rows of all of them, averages of weights, ensembles and distillation beside each other.

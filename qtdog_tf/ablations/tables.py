@@ -1,5 +1,6 @@
 """The rows of every table of the paper's ablations, on the embedded data. Start from `TABLES`."""
 
+from qtdog_tf.ablations.comparison import comparison
 from qtdog_tf.ablations.types import AblationRow, AblationTable, Paper
 
 _QTDOG, _NOISE = "QT-DoG", "noise"
@@ -104,70 +105,6 @@ def _backbones() -> AblationTable:
     return AblationTable("backbones", "Backbones", "8.7", tuple(rows), rows[0].label)
 
 
-def _comparison() -> AblationTable:
-    """All of it on one schedule, with averages of weights; ensembles are of one pool a target."""
-    plain, pool, student = "comparison", "comparison_pool", "comparison_distilled"
-
-    def row(
-        label: str, variant: str, paper: Paper | None = None, model: str = "selected"
-    ) -> AblationRow:
-        return AblationRow(label, plain, variant, paper, model)
-
-    def of(name: str, variant: str, label: str, paper: Paper) -> AblationRow:
-        return AblationRow(label, f"comparison_{name}", variant, paper, "selected")
-
-    def pooled(label: str, variant: str, paper: Paper | None, model: str) -> AblationRow:
-        return AblationRow(label, pool, variant, paper, model, pooled=True)
-
-    combinations = "combinations"
-    noise = Paper("uniform_noise", _NOISE, 32, {"noise_amplitude": 1e-4})
-    main = row(f"{_QTDOG}, 7 bits", "qtdog7", Paper("bits", _QTDOG, 7))
-    eoq = pooled("EoQ(5)", "qtdog7", Paper("main", "EoQ", 7), "selected")
-    rows = [
-        row("ERM", "erm", Paper("bits", "ERM")),
-        row("SMA", "erm", Paper("main_sma", "SMA"), "selected_sma"),
-        row("SWA", "erm", None, "last_swa"),
-        row("SWAD", "erm", Paper("main", "SWAD"), "last_swad"),
-        of("sam", "erm", "SAM", Paper("main_sam", "SAM")),
-        of("coral", "erm", "CORAL", Paper(combinations, "CORAL")),
-        of("mixstyle", "erm", "MixStyle", Paper(combinations, "MixStyle")),
-        main,
-        row("frozen at K, 7 bits", "frozen7"),
-        row("frozen at K, float", "frozen_float"),
-        of("coral", "qtdog7", f"CORAL + {_QTDOG}", Paper(combinations, f"CORAL + {_QTDOG}", 7)),
-        of(
-            "mixstyle",
-            "qtdog7",
-            f"MixStyle + {_QTDOG}",
-            Paper(combinations, f"MixStyle + {_QTDOG}", 7),
-        ),
-        row(f"SMA + {_QTDOG}", "qtdog7", None, "selected_sma"),
-        row(f"SWAD + {_QTDOG}", "qtdog7", None, "last_swad"),
-        row("PTQ, round to nearest", "ptq_rtn7"),
-        row("PTQ, OBC", "ptq_obc7", Paper("quantizer", "PTQ (OBC)", 7)),
-        row("INQ, 7 bits", "inq7", Paper("quantizer", "INQ", 7)),
-        row("noise in +-1e-4", "uniform1e-4", noise),
-        row("noise as of 7 bits", "noise7"),
-        pooled("EoA(5)", "erm", Paper("main", "EoA"), "selected_sma"),
-        eoq,
-        pooled("EoQ(5) + SMA", "qtdog7", None, "selected_sma"),
-        AblationRow("distilled EoQ(5)", student, "qtdog7", None, "last"),
-        AblationRow("distilled EoQ(5) + SMA", student, "qtdog7", None, "last_sma"),
-    ]
-    for bits in (8, 6, 5, 4, 3, 2):
-        label = f"{_QTDOG}, {bits} bits"
-        rows.append(row(label, f"qtdog{bits}", Paper("bits", _QTDOG, bits)))
-    return AblationTable(
-        "comparison",
-        "Everything beside everything",
-        "8.1 to 8.5",
-        tuple(rows),
-        "ERM",
-        data=("pacs",),
-        against=(main.label, eoq.label),
-    )
-
-
 _TABLES = (
     _combinations(),
     _bits(),
@@ -177,6 +114,6 @@ _TABLES = (
     _uniform_noise(),
     _in_domain(),
     _backbones(),
-    _comparison(),
+    comparison(),
 )
 TABLES: dict[str, AblationTable] = {table.name: table for table in _TABLES}
