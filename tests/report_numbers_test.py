@@ -25,8 +25,6 @@ from qtdog_tf.report.minute_analyses import verdict
 from qtdog_tf.report.numbers import (
     MINUS,
     PM,
-    paired_differences,
-    paired_error,
     pearson,
     percent,
     percent_and_error,
@@ -37,6 +35,7 @@ from qtdog_tf.report.numbers import (
     with_error,
     within,
 )
+from qtdog_tf.statistics import paired_differences, paired_error
 from qtdog_tf.training.tables import SELECTED_SMA, paired_table, trial_table
 from tests.build_files import ROOT
 

@@ -4,15 +4,9 @@ import math
 
 import pytest
 
+from qtdog_tf.statistics import standard_error
 from qtdog_tf.tables import format_table
-from qtdog_tf.training.tables import (
-    SELECTED_SMA,
-    paired_table,
-    row_name,
-    run_table,
-    standard_error,
-    trial_table,
-)
+from qtdog_tf.training.tables import SELECTED_SMA, paired_table, row_name, run_table, trial_table
 
 
 def summary(variant: str, target: str, trial: int, accuracy: float) -> dict:

@@ -36,9 +36,9 @@ from qtdog_tf.ablations.values import run_folder
 from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import MODELS
-from qtdog_tf.evaluation.accuracy_rows import Pair
 from qtdog_tf.evaluation.run_values import MEMBERS
 from qtdog_tf.evaluation.summary_values import read_summary
+from qtdog_tf.statistics import Pair
 from qtdog_tf.sweep.commands import Workplace
 from qtdog_tf.sweep.experiment import Experiment
 from qtdog_tf.sweep.local_engine import LocalEngine

@@ -5,9 +5,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
-import numpy as np
-
-from qtdog_tf.evaluation.accuracy_rows import Pair
+from qtdog_tf.statistics import Pair, paired_differences, paired_error
 
 HOLDS, REVERSED, UNDECIDED = "holds", "reversed", "undecided"
 
@@ -41,12 +39,11 @@ def paired(one: Mapping[Pair, float], other: Mapping[Pair, float]) -> Difference
         one: by target and trial.
         other: is taken from it.
     """
-    pairs = [pair for pair in one if pair in other]
-    if not pairs:
+    points = 100 * paired_differences(one, other)
+    if not len(points):
         return None
-    points = 100 * np.array([one[pair] - other[pair] for pair in pairs])
-    error = float(points.std(ddof=1) / math.sqrt(len(points))) if len(points) > 1 else None
-    return Difference(float(points.mean()), error, int((points > 0).sum()), int((points < 0).sum()))
+    better, worse = int((points > 0).sum()), int((points < 0).sum())
+    return Difference(float(points.mean()), paired_error(points), better, worse)
 
 
 def verdict(printed: float, own: Difference) -> str:

@@ -9,8 +9,9 @@ from qtdog_tf.ablations.differences import counts, paired, verdicts
 from qtdog_tf.ablations.types import AblationTable
 from qtdog_tf.ablations.values import RowValues
 from qtdog_tf.data.catalog import CATALOG
-from qtdog_tf.evaluation.accuracy_rows import Pair, Row, all_targets, mean_and_error
+from qtdog_tf.evaluation.accuracy_rows import Row, all_targets, mean_and_error
 from qtdog_tf.published import SOURCE, Figure
+from qtdog_tf.statistics import Pair
 from qtdog_tf.tables import format_table
 
 LEGEND = (

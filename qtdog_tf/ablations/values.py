@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from qtdog_tf.ablations.types import AblationRow, AblationTable
-from qtdog_tf.evaluation.accuracy_rows import Pair
 from qtdog_tf.evaluation.method_names import row_of_model
 from qtdog_tf.evaluation.run_folder import MODELS
 from qtdog_tf.evaluation.run_values import MEMBERS
 from qtdog_tf.evaluation.summary_values import read_summary
 from qtdog_tf.files import read_json
 from qtdog_tf.runs import FLOAT_PHASE, TIMES
+from qtdog_tf.statistics import Pair
 from qtdog_tf.training.finish import SUMMARY
 
 

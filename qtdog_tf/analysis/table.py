@@ -9,8 +9,8 @@ import numpy as np
 from qtdog_tf.analysis.directions import RAW
 from qtdog_tf.analysis.flatness import DEQUANTIZED
 from qtdog_tf.records import SOURCE, TARGET
+from qtdog_tf.statistics import standard_error
 from qtdog_tf.tables import format_table
-from qtdog_tf.training.tables import standard_error
 
 Values = dict[str, Any]
 

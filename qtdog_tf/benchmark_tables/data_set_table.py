@@ -9,8 +9,9 @@ from qtdog_tf.benchmark_tables.published_lines import published_lines
 from qtdog_tf.benchmark_tables.rows import BenchmarkRow, DataSetRows
 from qtdog_tf.benchmark_tables.selection import LEAVE_ONE_DOMAIN_OUT, SELECTIONS
 from qtdog_tf.benchmark_tables.table import AVERAGE, Cell, Line, Table, mark_best
-from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, Pair, mean_of
+from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, mean_of
 from qtdog_tf.report.said import counted
+from qtdog_tf.statistics import Pair
 
 CAPTION = (
     'accuracy in % on the target\'s "in" part (80 %; rows that say so: on all of its images), mean '

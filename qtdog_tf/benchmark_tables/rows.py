@@ -12,10 +12,11 @@ from qtdog_tf.benchmark_tables.data_sets import DataSet
 from qtdog_tf.benchmark_tables.runs import BenchmarkRun
 from qtdog_tf.benchmark_tables.selection import Choice, choose
 from qtdog_tf.errors import UserError
-from qtdog_tf.evaluation.accuracy_rows import Pair, Row
+from qtdog_tf.evaluation.accuracy_rows import Row
 from qtdog_tf.evaluation.images import ALL
 from qtdog_tf.evaluation.method_names import average_name, rank
 from qtdog_tf.records import IN, RAW
+from qtdog_tf.statistics import Pair
 from qtdog_tf.training.tables import target_columns
 
 # By part of the target that is reported: what it adds to the name of a row.

@@ -26,8 +26,8 @@ from typing import Any
 import numpy as np
 
 from qtdog_tf.benchmark_tables.runs import LOG, BenchmarkRun
-from qtdog_tf.evaluation.accuracy_rows import Pair
 from qtdog_tf.records import IN, Evaluation
+from qtdog_tf.statistics import Pair
 from qtdog_tf.training.finish import SUMMARY
 from qtdog_tf.training.selection import LAST, ORACLE, SOURCE_VALIDATION, candidates
 from qtdog_tf.training.summary import summary_row

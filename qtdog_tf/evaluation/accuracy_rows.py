@@ -5,10 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from qtdog_tf.training.tables import standard_error
+from qtdog_tf.statistics import Pair, standard_error
 
-# A run of one target and trial: what a comparison pairs by.
-Pair = tuple[str, int]
 # Instead of an average for which runs are missing.
 INCOMPLETE = "incomplete"
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from qtdog_tf.pictures.series import INK, Style, styles_for
 from qtdog_tf.pictures.svg import Panel, draw_panels, shorten, svg_panels
+from qtdog_tf.statistics import standard_errors
 
 # "steps", "source", "target_in" and "target_out", lists of equal length; those of the target are
 # empty in a run without one. As a stability analysis has them, one kind of weights.
@@ -87,7 +88,7 @@ def mean_curve(curves: Sequence[Curve], part: str) -> tuple[np.ndarray, np.ndarr
         return np.empty(0, int), np.empty(0), np.empty(0)
     steps = sorted(set.intersection(*(set(curve) for curve in found)))
     values = np.array([[curve[step] for step in steps] for curve in found], np.float64)
-    error = values.std(axis=0) / np.sqrt(len(values))
+    error = standard_errors(values)
     return np.array(steps, int), values.mean(axis=0), error
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from qtdog_tf.pictures.series import Style, styles_for
 from qtdog_tf.pictures.svg import Panel, draw_panels, shorten, svg_panels
 from qtdog_tf.records import SOURCE, TARGET
+from qtdog_tf.statistics import standard_errors
 
 # What a flatness analysis returns.
 Flatness = Mapping[str, Any]
@@ -109,7 +110,7 @@ def mean_flatness(
         return np.array([[table[radius] for radius in radii] for table in tables], np.float64)
 
     mean = values("mean")
-    error = mean.std(axis=0) / np.sqrt(len(mean))
+    error = standard_errors(mean)
     if len(mean) == 1:
         error = values("standard_error")[0]
     return np.array(radii, np.float64), mean.mean(axis=0), error

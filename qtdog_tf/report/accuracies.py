@@ -6,10 +6,11 @@ Start from `accuracy_rows`.
 import dataclasses
 from collections.abc import Sequence
 
-from qtdog_tf.evaluation.accuracy_rows import Pair, Row
+from qtdog_tf.evaluation.accuracy_rows import Row
 from qtdog_tf.evaluation.method_names import average_name, rank
 from qtdog_tf.report.material import OWN_RULE, Material
 from qtdog_tf.report.records import RunRecord
+from qtdog_tf.statistics import Pair
 from qtdog_tf.training.selection import LAST
 from qtdog_tf.training.tables import SELECTED_SMA
 

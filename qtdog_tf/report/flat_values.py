@@ -6,7 +6,7 @@ import numpy as np
 
 from qtdog_tf.pictures.flatness import DEQUANTIZED, RAW, find_curve
 from qtdog_tf.report.analyses import Entry
-from qtdog_tf.report.numbers import paired_differences
+from qtdog_tf.statistics import paired_differences
 
 # Where the curves of the paper's figure 3 part: at 40 of 60.
 _PLACE = 2 / 3

@@ -10,13 +10,7 @@ from qtdog_tf.report.accuracies import accuracy_rows, own_rule_rows
 from qtdog_tf.report.headline_details import every_run, number_or_none, other_rules
 from qtdog_tf.report.html import Html, element, join
 from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import (
-    PM,
-    paired_differences,
-    paired_error,
-    percent,
-    percent_and_error,
-)
+from qtdog_tf.report.numbers import PM, percent, percent_and_error
 from qtdog_tf.report.parts import (
     Missing,
     Section,
@@ -27,6 +21,7 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.statistics import paired_differences, paired_error
 from qtdog_tf.training.tables import SELECTED_SMA
 
 _NOTHING = Missing(

@@ -20,15 +20,10 @@ from qtdog_tf.report.minute_analyses import (
     flattest_said,
     noise_said,
 )
-from qtdog_tf.report.numbers import (
-    PM,
-    paired_differences,
-    paired_error,
-    percent,
-    percent_and_error,
-)
+from qtdog_tf.report.numbers import PM, percent, percent_and_error
 from qtdog_tf.report.parts import Section, bullets, paragraph
 from qtdog_tf.report.said import Said, counted, nothing, tile
+from qtdog_tf.statistics import paired_differences, paired_error
 
 # A difference of fewer standard errors may well be chance.
 _CLEAR = 2.0

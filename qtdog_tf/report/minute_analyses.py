@@ -15,7 +15,6 @@ from qtdog_tf.report.flat_values import paired_flatness, quoted_radius
 from qtdog_tf.report.material import Material
 from qtdog_tf.report.numbers import (
     correlation,
-    paired_error,
     pearson,
     percent_and_error,
     short,
@@ -24,6 +23,7 @@ from qtdog_tf.report.numbers import (
 )
 from qtdog_tf.report.rounding import PAPER_KL, divergences, quantized_noise
 from qtdog_tf.report.said import Said, counted, nothing, tile
+from qtdog_tf.statistics import paired_error
 
 
 def flattest_said(material: Material) -> Said:

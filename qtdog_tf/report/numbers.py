@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from qtdog_tf.evaluation.accuracy_rows import Pair
-from qtdog_tf.training.tables import standard_error
+from qtdog_tf.statistics import Pair, standard_error
 
 PM, MINUS = "\N{PLUS-MINUS SIGN}", "\N{MINUS SIGN}"
 
@@ -64,26 +63,6 @@ def short_and_error(values: Sequence[float | None], digits: int = 3) -> str:
 def correlation(value: float | None) -> str:
     """A correlation with its sign and two decimals; "-" for none."""
     return "-" if value is None else f"{value:+.2f}".replace("-", MINUS)
-
-
-def paired_differences(values: Mapping[Pair, float], reference: Mapping[Pair, float]) -> np.ndarray:
-    """Differences of runs of equal target and trial, which have far less noise than their means.
-
-    Args:
-        values: accuracies by target and trial.
-        reference: of the method to compare with.
-
-    Returns:
-        float [pairs].
-    """
-    return np.array([values[pair] - reference[pair] for pair in values if pair in reference])
-
-
-def paired_error(differences: np.ndarray) -> float | None:
-    """Standard error of a mean of differences, by the sample's deviation; None below two."""
-    if len(differences) < 2:
-        return None
-    return float(differences.std(ddof=1) / np.sqrt(len(differences)))
 
 
 def pearson(x: Sequence[float], y: Sequence[float]) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from qtdog_tf.statistics import Pair, paired_differences, paired_error, standard_error
 from qtdog_tf.tables import format_table
 from qtdog_tf.training.variants import split_member
 
@@ -71,11 +72,6 @@ Accuracies in %. step, source val. (mean over source domains) and new objects (t
 out part) are those of the headline, SMA sel.: the moving average of the weights, at the step that
 source validation selects. The other columns are the accuracy on the target's "in" part: selected
 (weights as trained), last step, and oracle (chosen by looking at the target; no fair result)."""
-
-
-def standard_error(values: Sequence[float]) -> float:
-    """Population standard deviation over the root of the count, as DomainBed reports it."""
-    return float(np.std(values) / np.sqrt(len(values)))
 
 
 def mean_over_trials(
@@ -152,7 +148,7 @@ def paired_table(summaries: Sequence[Summary], baseline: str, row: str, key: str
         row: "sma/source_validation" for example.
         key: "target_in" for example.
     """
-    accuracies: dict[str, dict[tuple[str, int], float]] = defaultdict(dict)
+    accuracies: dict[str, dict[Pair, float]] = defaultdict(dict)
     for summary in summaries:
         value = summary["rows"].get(row, {}).get(key)
         if value is not None:
@@ -164,18 +160,16 @@ def paired_table(summaries: Sequence[Summary], baseline: str, row: str, key: str
     reference = accuracies.pop(baseline, {})
     rows = []
     for variant, values in accuracies.items():
-        differences = np.array([values[p] - reference[p] for p in values if p in reference])
+        differences = paired_differences(values, reference)
         if not len(differences):
             continue
-        error = "-"
-        if len(differences) > 1:
-            error = f"{100 * differences.std(ddof=1) / np.sqrt(len(differences)):.1f}"
+        error = paired_error(differences)
         better, worse = (differences > 0).sum(), (differences < 0).sum()
         rows.append(
             [
                 variant,
                 f"{100 * differences.mean():+.1f}",
-                error,
+                "-" if error is None else f"{100 * error:.1f}",
                 f"{better} / {worse}",
                 str(len(differences)),
             ]
