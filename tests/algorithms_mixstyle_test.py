@@ -52,20 +52,51 @@ def test_it_works_in_training_only_and_as_often_as_asked():
     half = MixStyle(0.5, seed=1)
     mixed = [not np.array_equal(half(images, training=True), images) for _ in range(60)]
     assert 18 <= sum(mixed) <= 42
-    copy = MixStyle.from_config(MixStyle(0.3, 0.2, True, 5, name="m").get_config())
-    assert (copy.probability, copy.alpha, copy.domain_labels, copy.seed) == (0.3, 0.2, True, 5)
+    copy = MixStyle.from_config(MixStyle(0.3, 0.2, 3, 5, name="m").get_config())
+    assert (copy.probability, copy.alpha, copy.domains, copy.seed) == (0.3, 0.2, 3, 5)
 
 
-@pytest.mark.parametrize("size", [6, 7])
-def test_partners(size):
-    for number in range(5):
-        seed = tf.constant([1, number], tf.int64)
-        anyone = MixStyle()._partners(tf.constant(size), seed).numpy()
-        assert sorted(anyone) == list(range(size))
-        others = MixStyle(domain_labels=True)._partners(tf.constant(size), seed).numpy()
-        assert sorted(others) == list(range(size))
-        half = (size + 1) // 2
-        assert (others[:half] >= size - half).all() and (others[half:] < size - half).all()
+def partners_of(layer, size):
+    """Who is mixed with whom, for twenty seeds."""
+    seeds = [tf.constant([1, number], tf.int64) for number in range(20)]
+    return [layer._partners(tf.constant(size), seed).numpy() for seed in seeds]
+
+
+def test_without_domains_anybody_is_a_partner():
+    for partners in partners_of(MixStyle(), 7):
+        assert sorted(partners) == list(range(7))
+
+
+@pytest.mark.parametrize("domains", [2, 3, 4, 5])
+def test_with_domains_a_partner_is_of_the_next_one_in_a_random_cycle(domains):
+    size = 4 * domains
+    cycles, orders = set(), set()
+    for partners in partners_of(MixStyle(domains=domains), size):
+        assert sorted(partners) == list(range(size))
+        following = partners.reshape(domains, 4) // 4
+        assert (following == following[:, :1]).all()
+        place, seen = 0, []
+        for _ in range(domains):
+            seen.append(place)
+            place = int(following[place, 0])
+        # One cycle through all domains: none is its own partner, none is left out.
+        assert sorted(seen) == list(range(domains)) and place == 0
+        cycles.add(tuple(seen))
+        orders.add(tuple(partners[:4] % 4))
+    assert len(cycles) > (domains > 2) and len(orders) > 5
+
+
+def test_with_domains_images_must_stand_domain_by_domain():
+    settings = AlgorithmSettings(algorithm="mixstyle", mixstyle_domain_labels=True)
+    train = TrainSettings(backbone="tiny", weights="none", image_size=8)
+    model = build_training_model(train, 3, bits=4, seed=2, algorithm=settings, num_domains=2)
+    assert {la.domains for la in model.layers if isinstance(la, MixStyle)} == {2}
+    images, labels = np.zeros((4, 8, 8, 3), "uint8"), np.zeros(4, "int32")
+    mixed = {"image": images, "domain": np.array([0, 1, 0, 1], "int32")}
+    with pytest.raises(tf.errors.InvalidArgumentError, match="domain by domain"):
+        model.fit(mixed, labels, 4, shuffle=False, verbose=0)
+    with pytest.raises(UserError, match="mixstyle needs at least 2 source domains; received 1"):
+        build_training_model(train, 3, bits=4, seed=2, algorithm=settings)
 
 
 def test_beta_variates():

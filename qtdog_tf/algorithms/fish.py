@@ -13,7 +13,8 @@ class Fish(Algorithm):
 
     The inner updates are those of the model's optimizer, whose moments go on from step to step;
     one step counts once. Step sizes move in the same way, and stay positive between two positive
-    values. Shi et al., "Gradient Matching for Domain Generalization", ICLR 2022; as in DomainBed.
+    values. So do statistics of batch normalization that learn: DomainBed moves all that its network
+    holds. Dropout masks are the same in all passes of a step. Shi et al., "Gradient Matching for Domain Generalization", ICLR 2022; as in DomainBed.
 
     Args:
         meta_lr: above 0, at most 1. Default 0.5.
@@ -36,18 +37,24 @@ class Fish(Algorithm):
         optimizer = model.optimizer
         weights = model.trainable_variables
         inner = [*optimizer.optimizer.variables, *optimizer.step_size_optimizer.variables]
-        changing = [*weights, *inner, *forward_state(model)]
+        layers = forward_state(model)
+        statistics = [v for v in layers if keras.backend.is_float_dtype(v.dtype)]
+        seeds = [v for v in layers if not keras.backend.is_float_dtype(v.dtype)]
+        moving = [*weights, *statistics]
+        changing = [*moving, *inner, *seeds]
         before = read(changing)
+        drawn = read(seeds)
         images, labels = self.by_domain(batch.images), self.by_domain(batch.labels)
         losses, logits, quantized = [], [], False
         for domain in range(self.num_domains):
+            write(seeds, drawn)
             with tf.GradientTape() as tape:
                 logits.append(model(images[domain], training=True))
                 losses.append(tf.reduce_mean(cross_entropy(labels[domain], logits[-1])))
             quantized = optimizer.update_variables(tape.gradient(losses[-1], weights), weights)
-        start = before[: len(weights)]
-        end = read(weights)
-        write(weights, [w + self.meta_lr * (v - w) for w, v in zip(start, end, strict=True)])
+        start = before[: len(moving)]
+        end = read(moving)
+        write(moving, [w + self.meta_lr * (v - w) for w, v in zip(start, end, strict=True)])
         checked = all_or_nothing(changing, before, losses)
         with tf.control_dependencies([checked]):
             optimizer.finish_step(quantized=quantized)

@@ -15,11 +15,19 @@ EPSILON = 1e-6
 
 
 class MixStyleERM(ERM):
-    """ERM's loss, for a model with `MixStyle` layers."""
+    """ERM's loss, for a model with `MixStyle` layers.
+
+    Args:
+        domain_labels: whether they look at domains. Default false.
+    """
 
     name = "mixstyle"
     # The style may come from any image of the batch.
     splits_over_replicas = False
+
+    def __init__(self, domain_labels: bool = False) -> None:
+        if domain_labels:
+            self.min_domains = 2
 
 
 @keras.saving.register_keras_serializable("qtdog_tf")
@@ -34,8 +42,9 @@ class MixStyle(keras.layers.Layer):
     Args:
         probability: of mixing, for a whole batch. Default 0.5.
         alpha: above 0. Default 0.1.
-        domain_labels: if false (default) the other image is any in the batch. If true it is one of
-            the other half of the batch, and so of other domains if images stand domain by domain.
+        domains: 1 (default): the other image is any in the batch. More: so many domains stand in
+            the batch one after the other, equally many images of each, and the other image is one
+            of the next domain in a cycle drawn at random; of two domains, of the other half.
         seed: of the random numbers; an integer.
         **kwargs: of `keras.layers.Layer`.
 
@@ -46,14 +55,14 @@ class MixStyle(keras.layers.Layer):
         self,
         probability: float = 0.5,
         alpha: float = 0.1,
-        domain_labels: bool = False,
+        domains: int = 1,
         seed: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.probability = probability
         self.alpha = alpha
-        self.domain_labels = domain_labels
+        self.domains = domains
         self.seed = seed
         # Its state is a variable of the model, and so in checkpoints.
         self.seed_generator = keras.random.SeedGenerator(seed)
@@ -74,13 +83,13 @@ class MixStyle(keras.layers.Layer):
         return tf.cast(mix(tf.cast(inputs, tf.float32), share, partners), inputs.dtype)
 
     def _partners(self, size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-        if not self.domain_labels:
+        if self.domains == 1:
             return permutation(size, seed)
-        # The first half of the batch, the larger one if they differ, gets the images at its end.
-        half = (size + 1) // 2
-        first = size - 1 - permutation(half, derived(seed, 0))
-        second = permutation(size - half, derived(seed, 1))
-        return tf.concat([first, second], axis=0)
+        count = size // self.domains
+        cycle = permutation(self.domains, derived(seed, 0))
+        following = tf.gather(tf.roll(cycle, -1, axis=0), tf.argsort(cycle))
+        within = tf.argsort(uniform([self.domains, count], derived(seed, 1)))
+        return tf.reshape(following[:, None] * count + within, [-1])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
         """That of the input."""
@@ -92,7 +101,7 @@ class MixStyle(keras.layers.Layer):
             **super().get_config(),
             "probability": self.probability,
             "alpha": self.alpha,
-            "domain_labels": self.domain_labels,
+            "domains": self.domains,
             "seed": self.seed,
         }
 

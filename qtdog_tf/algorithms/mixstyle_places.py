@@ -61,7 +61,7 @@ def insert_mixstyle(
     *,
     probability: float = 0.5,
     alpha: float = 0.1,
-    domain_labels: bool = False,
+    domains: int = 1,
     seed: int = 0,
 ) -> keras.Model:
     """A copy of a model with a `MixStyle` layer behind each of some layers.
@@ -73,7 +73,7 @@ def insert_mixstyle(
         layer_names: layers whose output is [batch, height, width, channels].
         probability: see `MixStyle`.
         alpha: see `MixStyle`.
-        domain_labels: see `MixStyle`.
+        domains: see `MixStyle`.
         seed: each layer draws from a seed of its own, made from this one.
 
     Returns:
@@ -96,7 +96,7 @@ def insert_mixstyle(
             return output
         number = list(layer_names).index(layer.name)
         mixstyle = MixStyle(
-            probability, alpha, domain_labels, seed + number, name=f"mixstyle_{layer.name}"
+            probability, alpha, domains, seed + number, name=f"mixstyle_{layer.name}"
         )
         return mixstyle(output)
 

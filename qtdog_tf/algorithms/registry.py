@@ -32,7 +32,7 @@ _BUILDERS: dict[str, Callable[[AlgorithmSettings, int], Algorithm]] = {
     "fishr": lambda s, seed: Fishr(s.fishr_lambda, s.fishr_ema, s.fishr_anneal_steps),
     "groupdro": lambda s, seed: GroupDRO(s.groupdro_eta),
     "irm": lambda s, seed: IRM(s.irm_lambda, s.irm_anneal_steps),
-    "mixstyle": lambda s, seed: MixStyleERM(),
+    "mixstyle": lambda s, seed: MixStyleERM(s.mixstyle_domain_labels),
     "mixup": lambda s, seed: Mixup(s.mixup_alpha, seed),
     "mldg": lambda s, seed: MLDG(s.mldg_beta, s.mldg_test_domains, seed),
     "mmd": lambda s, seed: MMD(s.mmd_gamma),
@@ -78,7 +78,11 @@ def build_algorithm(
 
 
 def prepare_model(
-    model: keras.Model, settings: AlgorithmSettings, backbone: str, seed: int = 0
+    model: keras.Model,
+    settings: AlgorithmSettings,
+    backbone: str,
+    seed: int = 0,
+    num_domains: int = 1,
 ) -> keras.Model:
     """The model with the layers that the algorithm adds, before it is wrapped for quantization.
 
@@ -87,6 +91,7 @@ def prepare_model(
         settings: of the run.
         backbone: its name.
         seed: of the random numbers of such layers.
+        num_domains: number of source domains in a batch.
 
     Returns:
         For "mixstyle" a copy with `MixStyle` layers, otherwise `model`.
@@ -102,6 +107,6 @@ def prepare_model(
         named or mixstyle_places(backbone),
         probability=settings.mixstyle_probability,
         alpha=settings.mixstyle_alpha,
-        domain_labels=settings.mixstyle_domain_labels,
+        domains=num_domains if settings.mixstyle_domain_labels else 1,
         seed=seed,
     )

@@ -98,7 +98,7 @@ class AlgorithmSettings(Settings):
         0.5, "MixStyle: probability of mixing at each place.", at_least=0.0, at_most=1.0
     )
     mixstyle_domain_labels: bool = setting(
-        False, "MixStyle: mix each half of the domains with the other, instead of any two images."
+        False, "MixStyle: take the style from another domain always, not from any image."
     )
     mixstyle_layers: str = setting(
         "",

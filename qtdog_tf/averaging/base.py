@@ -26,7 +26,10 @@ class AverageState:
 
 
 class WeightAverage(abc.ABC):
-    """An average of a model's trainable variables; buffers (batch norm) are left as they are.
+    """An average of a model's trainable variables.
+
+    Statistics of batch normalization are left as they are: where they learn, `BatchStatistics` in
+    `qtdog_tf.training` measures them anew for the averaged weights.
 
     Hand it to `QuantizationOptimizer`, which builds it, updates it inside the train function and
     lists its variables with its own. The trainer then calls, in this order: `restart` when

@@ -6,6 +6,7 @@ callbacks can be taken one by one. The trainer behind `tools/train.py` is in `tr
 
 from qtdog_tf.averaging import SimpleMovingAverage
 from qtdog_tf.training.adam import Adam
+from qtdog_tf.training.batch_statistics import BatchStatistics
 from qtdog_tf.training.callbacks import LossLog, Progress, StartQuantization
 from qtdog_tf.training.evaluation import DomainEvaluation, Part
 from qtdog_tf.training.optimizer import QuantizationOptimizer
@@ -14,6 +15,7 @@ from qtdog_tf.training.tensorboard import TensorBoardLog
 
 __all__ = [
     "Adam",
+    "BatchStatistics",
     "DomainEvaluation",
     "KeepSelected",
     "LossLog",

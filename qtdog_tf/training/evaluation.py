@@ -17,6 +17,7 @@ import tensorflow as tf
 from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.quantization.start import is_quantized
 from qtdog_tf.records import RAW, SOURCE, TARGET, Evaluation, Score
+from qtdog_tf.training.batch_statistics import BatchStatistics
 
 # Images whose logits are worked on in float64 together.
 _ROWS = 4096
@@ -115,6 +116,8 @@ class DomainEvaluation(keras.callbacks.Callback):
         check: called between batches; may raise to break off. The step is then evaluated again by
             whoever goes on, and what was measured of it before does no harm.
         observers: called with the step, the kind of weights, each part and its logits.
+        statistics: measures BatchNorm's statistics anew for averages, where they learn. Default:
+            those of the weights as trained are used.
 
     Attributes:
         told: the last step whose evaluation the averages have been told; -1 before the first.
@@ -131,6 +134,7 @@ class DomainEvaluation(keras.callbacks.Callback):
         completed: Sequence[Callable[[list[Evaluation]], None]] = (),
         check: Callable[[], None] | None = None,
         observers: Sequence[Observer] = (),
+        statistics: BatchStatistics | None = None,
     ) -> None:
         super().__init__()
         self.parts = list(parts)
@@ -141,6 +145,7 @@ class DomainEvaluation(keras.callbacks.Callback):
         self.completed = list(completed)
         self.check = check
         self.observers = list(observers)
+        self.statistics = statistics
         self.told = -1
         self.completed_step = -1
 
@@ -172,11 +177,16 @@ class DomainEvaluation(keras.callbacks.Callback):
             self.told = step
         for average in self.averages:
             if average.ready:
-                with average.applied():
+                with average.applied(), self._statistics_measured():
                     records.append(self._measure(step, average.name))
         for listener in self.completed:
             listener(records)
         self.completed_step = step
+
+    def _statistics_measured(self) -> contextlib.AbstractContextManager[None]:
+        if self.statistics is None:
+            return contextlib.nullcontext()
+        return self.statistics.measured(self.model)
 
     def _measure(self, step: int, weights: str) -> Evaluation:
         measured: dict[str, dict[str, dict[str, Score]]] = {SOURCE: {}, TARGET: {}}

@@ -17,6 +17,7 @@ from qtdog_tf.quantization import (
     quantize_wrappers,
 )
 from qtdog_tf.records import RAW, Evaluation
+from qtdog_tf.training.batch_statistics import BatchStatistics
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.summary import summarize
 from qtdog_tf.training.variants import Variant
@@ -39,6 +40,7 @@ def save_models(
     keepers: Sequence[KeepSelected],
     averages: Sequence[WeightAverage],
     folder: Path,
+    statistics: BatchStatistics,
 ) -> None:
     """Saves the last and the selected weights, as trained and averaged; leaves the last in place.
 
@@ -49,10 +51,11 @@ def save_models(
         keepers: one for each kind of weights.
         averages: of the weights.
         folder: where.
+        statistics: measures BatchNorm's statistics anew for averages, where they learn.
     """
     save_model(model, folder / model_file("last", RAW))
     for average in averages:
-        with average.applied():
+        with average.applied(), statistics.measured(model):
             _put_on_levels(model)
             save_model(model, folder / model_file("last", average.name))
     last = model.get_weights()

@@ -71,7 +71,7 @@ def build_training_model(
     if settings.mixed_precision != "none":
         keras.config.set_dtype_policy(f"mixed_{settings.mixed_precision}")
     try:
-        wrapped = _wrapped_classifier(settings, num_classes, bits, seed, algorithm)
+        wrapped = _wrapped_classifier(settings, num_classes, bits, seed, algorithm, num_domains)
         model = AlgorithmModel(
             wrapped.inputs,
             wrapped.outputs,
@@ -87,7 +87,12 @@ def build_training_model(
 
 
 def _wrapped_classifier(
-    settings: TrainSettings, num_classes: int, bits: int, seed: int, algorithm: AlgorithmSettings
+    settings: TrainSettings,
+    num_classes: int,
+    bits: int,
+    seed: int,
+    algorithm: AlgorithmSettings,
+    num_domains: int,
 ) -> keras.Model:
     initial = derive_seed(settings.seed, "initial") if settings.shared_initialization else seed
     classifier = build_classifier(
@@ -100,7 +105,7 @@ def _wrapped_classifier(
         seed=initial,
     )
     return quantize(
-        prepare_model(classifier, algorithm, settings.backbone, seed),
+        prepare_model(classifier, algorithm, settings.backbone, seed, num_domains),
         all_but("head") if settings.quantize_dense else convolutions,
         bits=bits,
         per_channel=settings.per_channel,

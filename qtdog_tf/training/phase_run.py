@@ -1,7 +1,7 @@
 """Trains one phase with `fit`: evaluated, saved at every turn, and with a plain word on failure."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import tensorflow as tf
 from qtdog_tf.errors import UserError
 from qtdog_tf.records import Evaluation
 from qtdog_tf.training.bad_images import SkippedImages, unreadable
+from qtdog_tf.training.batch_statistics import BatchStatistics
 from qtdog_tf.training.batches import Batches
 from qtdog_tf.training.callbacks import LossLog
 from qtdog_tf.training.evaluation import DomainEvaluation, Part
@@ -70,6 +71,7 @@ class PhaseRun(keras.callbacks.Callback):
         self._tensorboard = TensorBoardLog(folder.path / "tensorboard")
         self._scalars = ScalarCollector()
         self._parts = parts
+        self.statistics = BatchStatistics(self._first_inputs)
         self.evaluation = DomainEvaluation(
             parts(self.skipped.paths),
             every=settings.eval_every,
@@ -79,6 +81,7 @@ class PhaseRun(keras.callbacks.Callback):
             completed=[self._log],
             check=interruption.check,
             observers=[self._scalars.observe],
+            statistics=self.statistics,
         )
         self.evaluation.set_model(model)
         self.evaluation.completed_step = self.step - 1
@@ -187,6 +190,13 @@ class PhaseRun(keras.callbacks.Callback):
             pending=self.evaluation.is_pending(self.step - 1),
             moves=self.moves,
         )
+
+    def _first_inputs(self) -> Iterator[Any]:
+        """Inputs of the first batches of training, the same ones at any time."""
+        count = self.settings.batch_norm_batches
+        for inputs, _ in self.batches.between(0, count, self.skipped.paths):
+            self.interruption.check()
+            yield inputs
 
     def _log(self, records: list[Evaluation]) -> None:
         scalars = self._scalars.take(records[0].step)

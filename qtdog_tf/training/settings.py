@@ -70,6 +70,12 @@ class TrainSettings(Settings):
     freeze_batch_norm: bool = setting(
         True, "Keep BatchNorm's mean and variance as they are; gamma and beta learn (paper)."
     )
+    batch_norm_batches: int = setting(
+        500,
+        "Training batches on which BatchNorm's mean and variance are measured anew for averaged "
+        "weights, at every evaluation, if they learn (SWAD: 500).",
+        at_least=1,
+    )
     dropout: float = setting(
         0.0, "Dropout rate on the features (paper: 0).", at_least=0.0, at_most=0.95
     )

@@ -200,7 +200,7 @@ class Trial:
             # Nothing in these layers learns any more.
             for wrapper in quantize_wrappers(model):
                 wrapper.set_mode("frozen")
-        save_models(model, phase.keepers, phase.averages, folder.path)
+        save_models(model, phase.keepers, phase.averages, folder.path, phase.statistics)
         names = ("data", "holdout", "split_by", "backbone", "image_size")
         identity = {name: getattr(self.settings, name) for name in names}
         identity["algorithm"] = self.algorithm.algorithm
