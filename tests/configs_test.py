@@ -116,7 +116,7 @@ def test_the_released_code_is_laid_over_an_experiment(tmp_path: Path) -> None:
     settings = experiment.settings
     assert experiment.wanted.variants == ("frozen7",)
     assert (settings.steps, settings.eval_every, settings.select_from_float) == (5001, 200, True)
-    assert settings.averages == ("sma", "swad")
+    assert (settings.averages, settings.swad_mode) == (("sma", "swad"), "code")
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.flags")), ids=lambda path: path.stem)

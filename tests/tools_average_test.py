@@ -3,9 +3,14 @@
 import json
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 
-from tests.programs import run_program
+from qtdog_tf.data import open_domains
+from qtdog_tf.export import calibration_choice
+from qtdog_tf.training.batch_statistics import learning_layers, measure_statistics
+from tests.programs import assert_refused, run_program
 from tests.small_data import TINY_RUN
 from tests.untrained_runs import make_run
 
@@ -28,6 +33,31 @@ def test_weights_of_runs_are_averaged(members: Path, tmp_path: Path) -> None:
     assert "average, weights" in done.stdout and "diwa_qtdog7" in done.stdout
     summary = json.loads((output / "summary.json").read_text())
     assert (summary["average"], summary["model"]) == ("weights", "selected_sma")
+
+
+def test_statistics_that_learned_are_measured_anew(data: Path, tmp_path: Path) -> None:
+    """Whatever the members' are, they are those of training images under the averaged weights."""
+    same = {"initialization": "0" * 64, "algorithm": "erm", "freeze_batch_norm": False}
+    runs = [make_run(tmp_path / f"m{seed}", data, seed, **same) for seed in (0, 1)]
+    for run, shift in zip(runs, (5.0, 9.0), strict=True):
+        model = run.load_model("selected_sma")
+        for layer in learning_layers(model):
+            layer.moving_mean.assign_add(np.full(layer.moving_mean.shape, shift))
+        model.save(run.path / "selected_sma.keras")
+    output = tmp_path / "diwa"
+    plan = {"runs": ",".join(str(run.path) for run in runs), "model": "selected_sma"}
+    done = run_program("average", **plan, output=output)
+    assert done.returncode == 0, done.stderr
+    average = keras.saving.load_model(output / "selected_sma.keras", compile=False)
+    found = average.get_weights()
+    pixels = calibration_choice(runs[0], open_domains(str(data)), 2048, 0).pixels
+    measure_statistics(average, [pixels[i : i + 64] for i in range(0, len(pixels), 64)])
+    for ours, theirs in zip(found, average.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-5)
+    (data / "line" / "face").rename(data / "line" / "phase")
+    refused = run_program("average", **plan, output=tmp_path / "other", evaluate=False)
+    (data / "line" / "phase").rename(data / "line" / "face")
+    assert_refused(refused, "needed for BatchNorm's statistics: restore it")
 
 
 def test_a_student_is_trained_by_its_teacher(data: Path, members: Path, tmp_path: Path) -> None:

@@ -13,7 +13,12 @@ SIZE = 16
 
 
 def make_run(
-    path: Path, data: Path, trial_seed: int = 0, target: str = "line", **values: Any
+    path: Path,
+    data: Path,
+    trial_seed: int = 0,
+    target: str = "line",
+    freeze_batch_norm: bool = True,
+    **values: Any,
 ) -> Run:
     """The folder of a run, untrained; `values` replace what its run.json would say."""
     domain_set = open_domains(str(data))
@@ -40,6 +45,7 @@ def make_run(
         len(identity["classes"]),
         image_size=identity["image_size"],
         weights=None,
+        freeze_batch_norm=freeze_batch_norm,
         seed=trial_seed,
     )
     model.save(path / "selected_sma.keras")

@@ -2,11 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
-from qtdog_tf.evaluation import MODELS, ensemble_table, make_ensemble, open_runs
+from qtdog_tf.data import open_domains
+from qtdog_tf.errors import UserError
+from qtdog_tf.evaluation import MODELS, Run, ensemble_table, make_ensemble, open_runs
+from qtdog_tf.export import calibration_choice
 
 FLAGS = flags.FLAGS
+# For statistics of BatchNorm that learned.
+_IMAGES, _SEED = 2048, 0
 
 
 def define_run_flags(model: str, why: str) -> None:
@@ -45,6 +51,18 @@ def average_runs(average: str, noun: str) -> None:
         model=FLAGS.model,
         average=average,
         evaluate=FLAGS.evaluate,
+        draw_pixels=_training_pixels,
     )
     print(ensemble_table([summary]))
     print(f"\n{noun}: {output / f'{FLAGS.model}.keras'}")
+
+
+def _training_pixels(run: Run) -> np.ndarray:
+    """Training images of a run's source domains, uint8 [n, S, S, 3]."""
+    data = open_domains(run.data)
+    if not run.owns(data):
+        raise UserError(
+            f"{run.data} has changed since run {run.path} was trained on it, and its training "
+            "images are needed for BatchNorm's statistics: restore it"
+        )
+    return calibration_choice(run, data, _IMAGES, _SEED).pixels

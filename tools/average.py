@@ -7,7 +7,8 @@ r"""Averages the weights of trained models in one model (DiWA), evaluated beside
 The mean of weights is a good model only if training began with the same ones, classifier head
 included: others are refused. Runs of one trial (erm, erm_m1, ...) always did; those of several
 trials did with --shared_initialization. Of quantized models latent weights and step sizes are
-averaged apart, so the average is quantized too, and costs what one of them does.
+averaged apart, so the average is quantized too, and costs what one of them does. BatchNorm's
+statistics, if they learned, are measured anew on training images of the first run.
 
 --output becomes a folder like that of a run. Figures are of the domains that every run held out. To
 average predictions instead: python -m tools.ensemble.

@@ -26,7 +26,9 @@ def average_models(models: Sequence[keras.Model]) -> keras.Model:
     Latent weights and step sizes are averaged apart. So a quantized average is on a lattice: its
     layers run on codes times step sizes, as those of every quantized model. The mean is taken in
     float64 and then rounded, so weights that are equal in all models, such as frozen statistics of
-    batch norm, stay as they are. Variables that are not floats come from the first model.
+    batch norm, stay as they are. Statistics that learned are averaged like weights, and do not fit
+    the averaged ones: measure them anew, see `qtdog_tf.training.batch_statistics`. Variables that
+    are not floats come from the first model.
 
     Args:
         models: one or more functional or sequential models of the same layers in the same order,

@@ -11,11 +11,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from qtdog_tf.averaging.uniform import average_models
 from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.ensemble import LOGITS, WEIGHTS, build_ensemble
 from qtdog_tf.errors import UserError
+from qtdog_tf.evaluation.averaged_weights import (
+    DrawPixels,
+    average_weights,
+    check_initialization,
+)
 from qtdog_tf.evaluation.ensemble_figures import ensemble_summary, why_no_target
 from qtdog_tf.evaluation.run_folder import MODELS, Run
 from qtdog_tf.evaluation.run_values import MEMBERS, RUN_VALUES
@@ -40,6 +44,7 @@ def make_ensemble(
     model: str = MODELS[0],
     average: str = LOGITS,
     evaluate: bool = True,
+    draw_pixels: DrawPixels | None = None,
 ) -> Values:
     """Averages a model of several runs, saves it, and evaluates it beside its members.
 
@@ -52,6 +57,7 @@ def make_ensemble(
         average: "logits" (the paper), "probabilities" or "weights" (DiWA).
         evaluate: evaluate on the domains that every member held out, if all members were trained on
             the same listing of images; otherwise there is no such domain.
+        draw_pixels: see `average_weights`.
 
     Returns:
         The ensemble's summary, see `ensemble_summary`.
@@ -63,7 +69,7 @@ def make_ensemble(
     """
     _check_members(runs)
     if average == WEIGHTS:
-        _check_initialization(runs)
+        check_initialization(runs)
     hashes = [_file_hash(run.model_path(model)) for run in runs]
     identity = {"average": average, "model": model, "evaluate": evaluate}
     for number, (run, digest) in enumerate(zip(runs, hashes, strict=True)):
@@ -73,7 +79,11 @@ def make_ensemble(
     values = _describe(runs, model, average)
     data = _data(values) if evaluate else None
     members = [run.load_model(model) for run in runs]
-    ensemble = average_models(members) if average == WEIGHTS else build_ensemble(members, average)
+    ensemble = (
+        average_weights(runs, members, draw_pixels)
+        if average == WEIGHTS
+        else build_ensemble(members, average)
+    )
     claim_folder(output, _MARK, identity, versions=versions())
     write_json(output / "run.json", values)
     path = output / f"{model}.keras"
@@ -105,27 +115,6 @@ def _check_members(runs: Sequence[Run]) -> None:
                 f"members must take images of one size: {first.path} takes {first.image_size} "
                 f"pixels, {run.path} takes {run.image_size}"
             )
-
-
-def _check_initialization(runs: Sequence[Run]) -> None:
-    """Refuses runs whose weights have no common origin: their mean would be no good model."""
-    found: dict[str, Run] = {}
-    for run in runs:
-        initialization = read_json(run.path / "run.json").get("initialization")
-        if not initialization:
-            raise UserError(
-                f"run {run.path} does not say with which weights its training began, since an "
-                "older version trained it: train it again, or average predictions by "
-                "python -m tools.ensemble"
-            )
-        found.setdefault(initialization, run)
-    if len(found) > 1:
-        first, other = list(found.values())[:2]
-        raise UserError(
-            f"the weights of {first.path} and {other.path} cannot be averaged, since their "
-            "training began with different ones: train them with --shared_initialization, or "
-            "average predictions by python -m tools.ensemble"
-        )
 
 
 def _describe(runs: Sequence[Run], model: str, average: str) -> Values:
