@@ -20,7 +20,7 @@ from qtdog_tf.ablations.differences import (
     verdicts,
 )
 from qtdog_tf.ablations.values import run_folder
-from qtdog_tf.published import published
+from qtdog_tf.published import Figure, published
 from qtdog_tf.sweep.experiment import Experiment
 from qtdog_tf.sweep.plan import make_plan
 from qtdog_tf.training.variants import parse_variants
@@ -86,27 +86,74 @@ def test_experiments_that_share_a_folder_may(experiments: dict[str, Experiment])
     ]
 
 
+# Given for all rows of a table, these leave the labels true.
+_FREE = {"averages", "eval_every", "image_size", "learning_rate"}
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_tells_rows_apart_cannot_be_given_for_all(
+    experiments: dict[str, Experiment], name: str
+) -> None:
+    table = TABLES[name]
+    used = [experiments[each] for each in table.experiments]
+    found = set()
+    for one in used:
+        for mine, other in ((one.settings, used[0].settings), (one.algorithm, used[0].algorithm)):
+            found |= {key for key in vars(mine) if vars(mine)[key] != vars(other)[key]}
+    assert found - _FREE <= set(table.fixed)
+    # And nothing else is refused, but what goes with it.
+    assert set(table.fixed) - found <= {"steps", "in_domain_test", "holdout", "teacher_model"}
+
+
 def test_every_printed_figure_of_the_sections_has_a_row() -> None:
     for name, table in TABLES.items():
-        found = {
-            figure for row in table.rows if row.paper for figure in _figures(row.paper, table.part)
+        rows = {
+            (f.table, *pair)
+            for row in table.rows
+            if row.paper
+            for f, pair in _figures(row.paper, table.part)
         }
-        assert found, name
-        if name not in ("backbones",):
-            printed = {f.value for f in published(table=name, part=table.part, domain="")}
-            assert printed <= {value for value, _ in found}, name
+        assert rows, name
+        printed = {"backbones": ("deit_small", "resnext50"), "comparison": ()}.get(name, (name,))
+        for of_table in printed:
+            for figure in published(table=of_table, part=table.part, domain=""):
+                # Another network in itself.
+                if figure.method != "ERM-SD-ViT":
+                    assert (of_table, figure.value, figure.data) in rows, figure
     assert {f.data for f in Paper("bits", "ERM").figures("target").values()} == {
         *("pacs", "terra_incognita"),
     }
-    assert Paper("granularity", "QT-DoG", 7, {"per_channel": False}).figures("target")[
-        "pacs"
-    ].value == pytest.approx(86.3)
 
 
-def _figures(paper: Paper, part: str) -> list[tuple[float, str]]:
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("start_step", {"20 %": 86.2, "40 %": 87.8, "60 %": 86.9, "80 %": 85.1}),
+        (
+            "uniform_noise",
+            {"a = 1e-4": 82.9, "a = 5e-5": 83.8, "a = 1e-5": 85.1, "a = 5e-6": 85.6},
+        ),
+        ("granularity", {"one a layer": 86.3, "one a channel": 87.8}),
+        ("quantizer", {"none": 84.7, "PTQ, OBC": 83.7, "INQ": 87.4, "LSQ": 87.8}),
+        ("backbones", {"DeiT-Small, ERM": 84.3, "ResNeXt-50, SMA": 92.7, "ResNeXt-50, EoQ": 93.5}),
+    ],
+)
+def test_rows_stand_beside_their_own_figures(name: str, expected: dict[str, float]) -> None:
+    """Of PACS, from the method's section 8."""
+    for label, value in expected.items():
+        (row,) = [row for row in TABLES[name].rows if row.label.startswith(label)]
+        assert row.paper and row.paper.figures("target")["pacs"].value == value
+        # The setting of the flagfile is that of the label.
+        amount = row.variant.removeprefix("uniform")
+        assert name != "uniform_noise" or label == f"a = {amount}"
+        digits = row.experiment.rpartition("_")[2]
+        assert name != "start_step" or label == f"{digits} %" or row.experiment == "base"
+
+
+def _figures(paper: Paper, part: str) -> list[tuple[Figure, tuple[float, str]]]:
     figures = paper.figures(part)
     assert figures, paper
-    return [(figure.value, data) for data, figure in figures.items()]
+    return [(figure, (figure.value, data)) for data, figure in figures.items()]
 
 
 def test_paired_differences_by_hand() -> None:

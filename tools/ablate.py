@@ -14,7 +14,7 @@ comparison: rows of all of them, averages of weights, ensembles and distillation
 Their runs are those of the flagfiles configs/ablations/*.flags, for each of --targets held out in
 turn; --trial_seeds and every other flag of tools.train given here applies to all of them. Rows of
 several tables that are the same run are trained once. A row whose pretrained weights are not there
-is left out, and named.
+is named and not trained; the paper's figure of it is printed all the same.
 
 Below the table stand the orderings of rows that the paper finds beyond its own standard errors, and
 which of them hold here, by the mean over paired runs and its standard error. Exit code 1: some runs
@@ -32,12 +32,9 @@ import tensorflow as tf
 from absl import flags
 
 from qtdog_tf.ablations import TABLES, AblationRow, AblationTable, ablation_text, read_rows
-from qtdog_tf.ablations.values import run_folder
 from qtdog_tf.data import open_domains
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import MODELS
-from qtdog_tf.evaluation.run_values import MEMBERS
-from qtdog_tf.evaluation.summary_values import read_summary
 from qtdog_tf.statistics import Pair
 from qtdog_tf.sweep.commands import Workplace
 from qtdog_tf.sweep.experiment import Experiment
@@ -47,8 +44,7 @@ from qtdog_tf.sweep.record import recorded_threads
 from qtdog_tf.sweep.runner import Runner
 from qtdog_tf.sweep.sweep import Sweep
 from qtdog_tf.sweep.tables import failures
-from qtdog_tf.sweep.task import run_task
-from qtdog_tf.training.finish import SUMMARY
+from tools._derived_runs import derive
 from tools._experiments import SETTINGS, given_settings, read_experiments
 from tools._flags import define_flags
 from tools._main import refuse_arguments, run_tool
@@ -82,13 +78,12 @@ flags.DEFINE_list(
 def main(argv: list[str]) -> None:
     """Trains what is missing and prints the table."""
     refuse_arguments(argv)
-    wrong = [name for name in given_settings(FLAGS) if name in _OF_A_TABLE]
-    if wrong:
-        raise UserError(f"the table decides on {wrong[0]}: leave out --{wrong[0]}, see --targets")
-    table, experiments = find_experiments(TABLES[FLAGS.table])
+    table = TABLES[FLAGS.table]
+    refuse_settings(table)
+    experiments, without_weights = find_experiments(table)
     output = Path(FLAGS.output)
     wanted = [each for experiment in experiments for each in per_target(experiment, table)]
-    chosen = to_train(table)
+    chosen = [name for name in to_train(table) if name not in without_weights]
     open_data = functools.cache(open_domains)
     plan = make_plan([each for each in wanted if each.name in chosen], output, open_data)
     folders = folders_of(make_plan(wanted, output, open_data), wanted)
@@ -100,6 +95,18 @@ def main(argv: list[str]) -> None:
     if runner and runner.failed:
         print(f"\n{failures(runner.failed, runner.blocked)}")
         sys.exit(1)
+
+
+def refuse_settings(table: AblationTable) -> None:
+    """Refuses flags that would make rows something else than their labels say."""
+    for name in given_settings(FLAGS):
+        if name in _OF_A_TABLE:
+            raise UserError(f"the table decides on {name}: leave out --{name}, see --targets")
+        if name in table.fixed:
+            raise UserError(
+                f"the rows of table {table.name} differ by {name}, which can therefore not be "
+                f"given for all of them: leave out --{name}"
+            )
 
 
 def to_train(table: AblationTable) -> tuple[str, ...]:
@@ -128,7 +135,7 @@ def train(rows: Sequence[AblationRow], plan: Plan, folders: Folders, output: Pat
         sys.exit(128 + runner.signal_number)
     for row in rows:
         for _, folder in folders[row.experiment]:
-            derive(row, folder, workplace)
+            derive(row, folder, workplace, FLAGS.model)
     return runner
 
 
@@ -147,22 +154,21 @@ def folders_of(plan: Plan, experiments: Sequence[Experiment]) -> Folders:
     return found
 
 
-def find_experiments(table: AblationTable) -> tuple[AblationTable, list[Experiment]]:
-    """The experiments of a table, and the table without the rows whose weights are not there."""
+def find_experiments(table: AblationTable) -> tuple[list[Experiment], list[str]]:
+    """The experiments of a table, and the names of those whose weights are not there."""
     paths = [f"{CONFIGS}/{name}.flags" for name in table.experiments]
     experiments = read_experiments(paths, FLAGS, Path(FLAGS.output))
-    missing = {}
+    missing = []
     for experiment in experiments:
         weights = experiment.settings.weights
         if weights not in ("imagenet", "none") and not Path(weights).exists():
-            missing[experiment.name] = weights
+            missing.append(experiment.name)
             print(
-                f"left out: {CONFIGS}/{experiment.name}.flags needs {weights}, which is not there",
+                f"not trained: {CONFIGS}/{experiment.name}.flags needs {weights}, which is not "
+                "there",
                 file=sys.stderr,
             )
-    rows = tuple(row for row in table.rows if row.experiment not in missing)
-    there = [experiment for experiment in experiments if experiment.name not in missing]
-    return dataclasses.replace(table, rows=rows), there
+    return experiments, missing
 
 
 def per_target(experiment: Experiment, table: AblationTable) -> list[Experiment]:
@@ -181,36 +187,6 @@ def per_target(experiment: Experiment, table: AblationTable) -> list[Experiment]
         )
         for target in targets
     ]
-
-
-def derive(row: AblationRow, folder: Path, workplace: Workplace) -> None:
-    """Quantizes a float run, or averages members once more, for a row that trains nothing itself.
-
-    Args:
-        row: of a table.
-        folder: of a trial or an ensemble.
-        workplace: of the sweep.
-
-    Raises:
-        UserError: if that fails.
-    """
-    model, output = row.model or FLAGS.model, run_folder(folder, row, FLAGS.model)
-    source = folder / row.trained
-    if source == output or not (source / SUMMARY).exists() or (output / SUMMARY).exists():
-        return
-    if row.after_training:
-        method, bits = row.after_training
-        plan = {"run": source, "method": method, "bits": bits, "models": model}
-    else:
-        members = [member["run"] for member in read_summary(source / SUMMARY)[MEMBERS]]
-        plan = {"runs": ",".join(members), "model": model}
-    program = "tools.quantize_run" if row.after_training else "tools.ensemble"
-    name = f"{workplace.output.name}/{folder.parent.name}/{folder.name}/{output.name}"
-    print(f"making {output}", file=sys.stderr, flush=True)
-    arguments = [f"--{flag}={value}" for flag, value in {**plan, "output": output}.items()]
-    result = run_task(workplace.task(name, program, *arguments))
-    if result.code:
-        raise UserError(f"{output} failed: {result.error}")
 
 
 if __name__ == "__main__":

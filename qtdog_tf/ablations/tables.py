@@ -19,7 +19,7 @@ def _combinations() -> AblationTable:
         paper = Paper("combinations", combined, 7)
         rows.append(AblationRow(combined, experiment, "qtdog7", paper))
     title = "Combinations with other methods"
-    return AblationTable("combinations", title, "8.3", tuple(rows), "ERM")
+    return AblationTable("combinations", title, "8.3", tuple(rows), "ERM", fixed=("algorithm",))
 
 
 def _bits() -> AblationTable:
@@ -47,7 +47,8 @@ def _granularity() -> AblationTable:
         AblationRow("one a layer", "granularity_layer", "qtdog7", papers[0]),
         AblationRow("one a channel", "base", "qtdog7", papers[1]),
     )
-    return AblationTable("granularity", "Step sizes", "8.5", rows, "one a channel")
+    fixed = ("per_channel",)
+    return AblationTable("granularity", "Step sizes", "8.5", rows, "one a channel", fixed=fixed)
 
 
 def _start_step() -> AblationTable:
@@ -57,7 +58,9 @@ def _start_step() -> AblationTable:
         paper = Paper("start_step", _QTDOG, 7, {"quantize_step": step})
         rows.append(AblationRow(f"{percent} % of the steps", experiment, "qtdog7", paper))
     title = "Start of quantization (step K)"
-    return AblationTable("start_step", title, "8.5", tuple(rows), "40 % of the steps")
+    # K stands in steps in the flagfiles.
+    fixed = ("quantize_step", "steps")
+    return AblationTable("start_step", title, "8.5", tuple(rows), "40 % of the steps", fixed=fixed)
 
 
 def _uniform_noise() -> AblationTable:
@@ -88,7 +91,8 @@ def _in_domain() -> AblationTable:
         row(_QTDOG, "qtdog7"),
     )
     title = "In the domains trained on (60 % training, 20 % validation, 20 % test)"
-    return AblationTable("in_domain", title, "8.6", rows, "ERM", in_domain=True)
+    fixed = ("algorithm", "in_domain_test", "holdout")
+    return AblationTable("in_domain", title, "8.6", rows, "ERM", in_domain=True, fixed=fixed)
 
 
 def _backbones() -> AblationTable:
@@ -101,8 +105,28 @@ def _backbones() -> AblationTable:
         experiment = f"backbones_{table}"
         erm, qtdog = Paper(table, "ERM"), Paper(table, _QTDOG, 7)
         rows.append(AblationRow(f"{name}, ERM", experiment, "erm", erm, "selected"))
-        rows.append(AblationRow(f"{name}, QT-DoG", experiment, "qtdog7", qtdog))
-    return AblationTable("backbones", "Backbones", "8.7", tuple(rows), rows[0].label)
+        rows.append(AblationRow(f"{name}, QT-DoG", experiment, "qtdog7", qtdog, "selected"))
+    rows += _of_resnext()
+    fixed = ("backbone", "weights", "quantize_dense")
+    return AblationTable("backbones", "Backbones", "8.7", tuple(rows), rows[0].label, fixed=fixed)
+
+
+def _of_resnext() -> list[AblationRow]:
+    """What the paper has of ResNeXt-50 alone: the moving average, and ensembles."""
+    table, sma = "resnext50", "selected_sma"
+    single, pool = f"backbones_{table}", f"backbones_{table}_pool"
+
+    def pooled(method: str, variant: str, bits: int, model: str) -> AblationRow:
+        paper = Paper(table, method, bits)
+        label = f"ResNeXt-50, {method} (5)"
+        return AblationRow(label, pool, variant, paper, model, pooled=True)
+
+    return [
+        AblationRow("ResNeXt-50, SMA", single, "erm", Paper(table, "SMA"), sma),
+        pooled("ERM Ens", "erm", 32, "selected"),
+        pooled("EoA", "erm", 32, sma),
+        pooled("EoQ", "qtdog7", 7, "selected"),
+    ]
 
 
 _TABLES = (

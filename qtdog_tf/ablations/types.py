@@ -89,6 +89,7 @@ class AblationTable:
         data: the data sets whose figures are printed beside; empty: all that the paper has.
         against: labels of rows; of the paper's orderings only those of one of them are looked at.
             Empty: all.
+        fixed: settings that tell its rows apart; given for all of them they would belie the labels.
     """
 
     name: str
@@ -99,6 +100,7 @@ class AblationTable:
     in_domain: bool = False
     data: tuple[str, ...] = ()
     against: tuple[str, ...] = ()
+    fixed: tuple[str, ...] = ()
 
     @property
     def experiments(self) -> tuple[str, ...]:
