@@ -87,7 +87,7 @@ def test_experiments_that_share_a_folder_may(experiments: dict[str, Experiment])
 
 
 # Given for all rows of a table, these leave the labels true.
-_FREE = {"averages", "eval_every", "image_size", "learning_rate"}
+_FREE = {"averages", "eval_every", "image_size", "learning_rate", "sam_rho"}
 
 
 @pytest.mark.parametrize("name", TABLES)

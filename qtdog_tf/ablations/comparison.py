@@ -18,7 +18,7 @@ def comparison() -> AblationTable:
         "ERM",
         data=("pacs",),
         against=(_MAIN, _EOQ),
-        fixed=("algorithm", "sam_rho", "teacher", "teacher_model"),
+        fixed=("algorithm", "teacher", "teacher_model"),
     )
 
 

@@ -13,8 +13,9 @@ class Fish(Algorithm):
 
     The inner updates are those of the model's optimizer, whose moments go on from step to step;
     one step counts once. Step sizes move in the same way, and stay positive between two positive
-    values. So do statistics of batch normalization that learn: DomainBed moves all that its network
-    holds. Dropout masks are the same in all passes of a step. Shi et al., "Gradient Matching for Domain Generalization", ICLR 2022; as in DomainBed.
+    values; so do statistics of batch normalization that learn, as DomainBed moves all that its
+    network holds. Dropout masks are the same in all passes of a step. Shi et al., "Gradient
+    Matching for Domain Generalization", ICLR 2022; as in DomainBed.
 
     Args:
         meta_lr: above 0, at most 1. Default 0.5.

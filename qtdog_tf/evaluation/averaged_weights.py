@@ -1,4 +1,4 @@
-"""One model whose weights are the mean of those of several runs (DiWA): who may be averaged, how."""
+"""One model whose weights are the mean of those of several runs (DiWA); which runs may be."""
 
 from collections.abc import Callable, Sequence
 
