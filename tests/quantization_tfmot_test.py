@@ -9,13 +9,18 @@ import tensorflow as tf
 import tf_keras
 
 from qtdog_tf.quantization.annotate import all_but, quantize
+from qtdog_tf.quantization.inq import to_level
+from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
+from qtdog_tf.quantization.noise import UniformNoiseQuantizer, uniform_noise
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer, is_step_size
 from qtdog_tf.quantization.start import start_quantization
 from qtdog_tf.quantization.tfmot_host import (
     CUSTOM_OBJECTS,
     WeightsOnlyScheme,
+    fix_weights,
     initialize_step_sizes,
+    quantized_weights,
 )
 
 # isort: split
@@ -59,12 +64,12 @@ def with_keras3(model, bits):
     return quantized
 
 
-def with_tfmot(model, bits):
+def with_tfmot(model, bits, quantizer=LSQWeightQuantizer, **settings):
     """A float model quantized by TFMOT on tf_keras."""
 
     def mark(layer):
         axes = (-2, -1) if isinstance(layer, tf_keras.layers.DepthwiseConv2D) else (-1,)
-        config = WeightQuantizeConfig(LSQWeightQuantizer(bits, axes))
+        config = WeightQuantizeConfig(quantizer(bits, axes, **settings))
         return api.quantize_annotate_layer(layer, config)
 
     annotated = build(tf_keras.layers, tf_keras.Model, mark)
@@ -188,5 +193,53 @@ def test_a_tfmot_model_is_restored_from_its_configuration(hosts):
 
 
 def test_without_an_annotated_layer_there_is_nothing_to_initialize():
-    with pytest.raises(ValueError, match="has no layer with an LSQWeightQuantizer"):
+    with pytest.raises(ValueError, match="has no layer with a quantizer of qtdog_tf"):
         initialize_step_sizes(build(tf_keras.layers, tf_keras.Model, lambda layer: layer))
+
+
+def train(model, **settings):
+    loss = tf_keras.losses.SparseCategoricalCrossentropy(True)
+    model.compile(tf_keras.optimizers.SGD(0.05, momentum=0.9), loss, **settings)
+    model.fit(IMAGES, LABELS, epochs=2, batch_size=8, shuffle=False, verbose=0)
+
+
+def test_inq_fixes_weights_under_tfmot():
+    theirs = with_tfmot(float_model(), 5, INQWeightQuantizer)
+    entries = quantized_weights(theirs)
+    assert len(entries) == 4
+    before = [weight.numpy() for weight, _, _ in entries]
+    for (weight, quantizer, variables), value in zip(entries, before, strict=True):
+        # Nothing is fixed yet: the layer computes with its weights.
+        np.testing.assert_array_equal(quantizer(weight, True, variables), value)
+    train(theirs)
+    fix_weights(theirs, 0.5)
+    halfway = [weight.numpy() for weight, _, _ in entries]
+    train(theirs)
+    for (weight, quantizer, variables), value in zip(entries, halfway, strict=True):
+        fixed = np.isfinite(quantizer.fixed.numpy())
+        assert fixed.sum() == int(0.5 * fixed.size)
+        np.testing.assert_array_equal(weight.numpy()[fixed], value[fixed])
+        assert np.abs(weight.numpy() - value)[~fixed].max() > 0
+        levels = to_level(tf.constant(value), variables["step_size"][0], quantizer.count).numpy()
+        np.testing.assert_array_equal(value[fixed], levels[fixed])
+    fix_weights(theirs, 1.0)
+    for weight, quantizer, variables in entries:
+        assert quantizer.holds_codes
+        np.testing.assert_array_equal(quantizer(weight, False, variables), weight)
+        assert set(np.log2(np.abs(weight.numpy()[weight.numpy() != 0])) % 1) == {0.0}
+
+
+def test_noise_is_added_under_tfmot_in_training_only():
+    theirs = with_tfmot(float_model(), 7, UniformNoiseQuantizer, seed=3, layer=2)
+    with pytest.raises(ValueError, match="noise needs the count of steps"):
+        theirs(IMAGES, training=True)
+    theirs.compile(tf_keras.optimizers.SGD(0.05), tf_keras.losses.SparseCategoricalCrossentropy())
+    for _, quantizer, _ in quantized_weights(theirs):
+        quantizer.step = theirs.optimizer.iterations
+    weight, quantizer, variables = quantized_weights(theirs)[0]
+    half = variables["step_size"].numpy() / 2
+    noise = half * uniform_noise(weight.shape, 3, 2, 0)
+    np.testing.assert_allclose(quantizer(weight, True, variables) - weight, noise, atol=1e-6)
+    np.testing.assert_allclose(theirs(IMAGES), float_model()(IMAGES), atol=1e-6)
+    theirs.optimizer.iterations.assign(1)
+    assert np.abs(quantizer(weight, True, variables) - weight - noise).max() > 1e-3

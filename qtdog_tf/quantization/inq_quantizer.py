@@ -1,6 +1,6 @@
 """INQ on TFMOT's `Quantizer` interface; the arithmetic is in `inq.py`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -49,12 +49,12 @@ class INQWeightQuantizer(WeightQuantizer):
         with tf.init_scope():
             free = np.full(tuple(weight.shape), np.nan, np.float32)
             self.fixed = keras.Variable(free, dtype="float32", trainable=False, name="fixed")
-        weight.constraint = self._hold
+        _set_constraint(weight, self._hold)
 
     def detach(self, weight: Any) -> None:
         """Ends it: the variable may take any value again."""
         self.fixed = None
-        weight.constraint = None
+        _set_constraint(weight, None)
 
     @property
     def variables(self) -> list[Any]:
@@ -132,6 +132,12 @@ class INQWeightQuantizer(WeightQuantizer):
         value = tf.convert_to_tensor(weight)
         level = tf.cast(tf.convert_to_tensor(self.fixed), value.dtype)
         return tf.where(self._is_fixed(), level, value)
+
+
+def _set_constraint(weight: Any, constraint: Callable[[Any], tf.Tensor] | None) -> None:
+    """Of a Keras 3 variable, or of one of `tf_keras`, where it is set when a layer is built."""
+    name = "constraint" if isinstance(weight, keras.Variable) else "_constraint"
+    setattr(weight, name, constraint)
 
 
 def _top(weights: dict[str, Any]) -> tf.Tensor:

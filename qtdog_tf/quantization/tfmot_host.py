@@ -2,7 +2,9 @@
 
 TFMOT's default scheme is not weights-only: it also quantizes the input and the outputs of layers
 next to annotated ones, and moves layers around. `WeightsOnlyScheme` does neither. TFMOT has no
-"off": quantization runs from `quantize_apply` on, so the step sizes are set right there.
+"off": quantization runs from `quantize_apply` on, so the step sizes are set right there. INQ and
+uniform noise run there too: `fix_weights`, and `quantizer.step = model.optimizer.iterations` for
+the quantizers of `quantized_weights`.
 
     import tensorflow_model_optimization as tfmot  # after qtdog_tf
     api = tfmot.quantization.keras
@@ -17,13 +19,17 @@ next to annotated ones, and moves layers around. `WeightsOnlyScheme` does neithe
 from typing import Any
 
 from qtdog_tf._tfmot import QuantizeLayoutTransform, QuantizeRegistry, QuantizeScheme
+from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
+from qtdog_tf.quantization.noise import UniformNoiseQuantizer
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
-from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
+from qtdog_tf.quantization.quantizer import LSQWeightQuantizer, WeightQuantizer
 
 # What `quantize_scope` has to know.
 CUSTOM_OBJECTS = {
     "WeightQuantizeConfig": WeightQuantizeConfig,
     "LSQWeightQuantizer": LSQWeightQuantizer,
+    "INQWeightQuantizer": INQWeightQuantizer,
+    "UniformNoiseQuantizer": UniformNoiseQuantizer,
 }
 
 
@@ -52,22 +58,48 @@ class _EmptyRegistry(QuantizeRegistry):
         return None
 
 
-def initialize_step_sizes(model: Any) -> None:
-    """Sets the step sizes of a `tf_keras` model out of `quantize_apply` from its weights.
+def quantized_weights(model: Any) -> list[tuple[Any, WeightQuantizer, dict[str, Any]]]:
+    """(weight, quantizer, its variables) of every weight that a quantizer of this package has.
 
     Args:
-        model: the model; it must not have been trained since, or its step sizes start over.
+        model: a `tf_keras` model out of `quantize_apply`.
 
     Raises:
-        ValueError: if no layer has an `LSQWeightQuantizer`.
+        ValueError: if there is none.
     """
-    quantized = [
+    found = [
         entry
         for layer in model.layers
         for entry in getattr(layer, "_weight_vars", ())
-        if isinstance(entry[1], LSQWeightQuantizer)
+        if isinstance(entry[1], WeightQuantizer)
     ]
-    if not quantized:
-        raise ValueError(f"model {model.name!r} has no layer with an LSQWeightQuantizer")
-    for weight, quantizer, variables in quantized:
+    if not found:
+        raise ValueError(f"model {model.name!r} has no layer with a quantizer of qtdog_tf")
+    return found
+
+
+def initialize_step_sizes(model: Any) -> None:
+    """Sets the step sizes, or what stands in their place, from the present weights.
+
+    Args:
+        model: see `quantized_weights`; it must not have been trained since `quantize_apply`, or its
+            step sizes start over. Under INQ no weight is fixed afterwards, see `fix_weights`.
+
+    Raises:
+        ValueError: if no layer has a quantizer of this package.
+    """
+    for weight, quantizer, variables in quantized_weights(model):
+        quantizer.attach(weight)
         quantizer.initialize(weight, variables)
+
+
+def fix_weights(model: Any, portion: float) -> None:
+    """INQ: fixes the largest weights of every layer, see `INQWeightQuantizer.fix`.
+
+    Args:
+        model: see `quantized_weights`; initialized. Compile it again before training goes on.
+        portion: 0 to 1, of all weights of a layer.
+    """
+    for weight, quantizer, variables in quantized_weights(model):
+        if isinstance(quantizer, INQWeightQuantizer):
+            quantizer.fix(weight, variables, portion)
