@@ -9,7 +9,10 @@ from qtdog_tf.export.capability import (
 from qtdog_tf.models import build_classifier
 
 
-@pytest.mark.parametrize("backbone", [*INTEGER_BACKBONES, "applications/MobileNetV3Small"])
+MOBILE = [f"applications/MobileNet{name}" for name in ("V2", "V3Small", "V3Large")]
+
+
+@pytest.mark.parametrize("backbone", [*INTEGER_BACKBONES, *MOBILE])
 def test_the_backbones_that_are_promised_have_an_integer_form(backbone):
     model = build_classifier(backbone, 3, image_size=64, weights=None)
     assert integer_obstacles(model) == []

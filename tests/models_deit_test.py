@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from safetensors.numpy import save_file
 
 from qtdog_tf.errors import UserError
@@ -35,6 +36,39 @@ def test_the_whole_forward_pass_is_that_of_numpy(scale: float) -> None:
     found = np.asarray(tiny_deit(tensors=tensors)(PIXELS, training=True))
     assert np.ptp(expected, axis=0).min() > 0.05
     np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-5 * np.abs(expected).max())
+
+
+def test_gradients_are_the_slopes_of_numpy() -> None:
+    """Along three directions through all tensors, by central differences in float64."""
+    rng = np.random.default_rng(1)
+    mix = rng.normal(size=(3, TINY.width))
+
+    def loss(tensors: dict[str, np.ndarray]) -> float:
+        found = np.stack([features(tensors, image.astype(np.float64), 2) for image in PIXELS])
+        return float((mix * found).sum())
+
+    model = tiny_deit()
+    with tf.GradientTape() as tape:
+        value = tf.reduce_sum(tf.constant(mix, tf.float32) * model(PIXELS, training=True))
+    variables = model.trainable_variables
+    gradients = tape.gradient(value, [variable.value for variable in variables])
+    start = [variable.numpy() for variable in variables]
+    assert all(np.abs(gradient).max() > 0 for gradient in gradients)
+    for _ in range(3):
+        direction = {n: rng.normal(size=v.shape) for n, v in TENSORS.items()}
+        # Reading tensors is linear: the difference is the direction in the model's own order.
+        shifted = {n: (v + direction[n]).astype(np.float32) for n, v in TENSORS.items()}
+        load_weights(model, shifted, TINY, source="the tensors")
+        slope = sum(
+            float(np.sum(np.asarray(g, np.float64) * (v.numpy().astype(np.float64) - s)))
+            for g, v, s in zip(gradients, variables, start, strict=True)
+        )
+        small = 1e-5
+        ends = [
+            {n: v + sign * small * direction[n] for n, v in TENSORS.items()} for sign in (1, -1)
+        ]
+        expected = (loss(ends[0]) - loss(ends[1])) / (2 * small)
+        assert slope == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.parametrize("size", [32, 48, 80])

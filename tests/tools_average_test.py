@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from qtdog_tf.data import open_domains
+from qtdog_tf.evaluation import make_ensemble, open_runs
 from qtdog_tf.export import calibration_choice
 from qtdog_tf.training.batch_statistics import learning_layers, measure_statistics
 from tests.programs import assert_refused, run_program
@@ -60,7 +61,12 @@ def test_statistics_that_learned_are_measured_anew(data: Path, tmp_path: Path) -
     assert_refused(refused, "needed for BatchNorm's statistics: restore it")
 
 
-def test_a_student_is_trained_by_its_teacher(data: Path, members: Path, tmp_path: Path) -> None:
+def test_a_student_of_an_ensemble_becomes_one_small_file(
+    data: Path, members: Path, tmp_path: Path
+) -> None:
+    runs = open_runs([members / f"line-trial{seed}" / "qtdog7" for seed in (0, 1)])
+    teacher = tmp_path / "teachers" / "line-ensemble0" / "qtdog7"
+    make_ensemble(list(runs.values()), teacher)
     done = run_program(
         "train",
         **TINY_RUN,
@@ -69,11 +75,20 @@ def test_a_student_is_trained_by_its_teacher(data: Path, members: Path, tmp_path
         check_data=False,
         variants="qtdog7",
         algorithm="distill",
-        teacher=members / "{targets}-trial1" / "qtdog7",
-        output=tmp_path,
+        teacher=tmp_path / "teachers" / "{targets}-ensemble0" / "qtdog7",
+        output=tmp_path / "student",
     )
     assert done.returncode == 0, done.stderr
     assert "choose a step: the last step counts" in done.stderr
-    summary = json.loads((tmp_path / "line-trial0" / "qtdog7" / "summary.json").read_text())
-    assert summary["teacher"]["run"] == str(members / "line-trial1" / "qtdog7")
-    assert summary["bytes"] < summary["float_bytes"]
+    run = tmp_path / "student" / "line-trial0" / "qtdog7"
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["teacher"]["run"] == str(teacher)
+    of_teacher = json.loads((teacher / "summary.json").read_text())
+    # The two members of the teacher are float models of the student's network.
+    assert summary["bytes"] < summary["float_bytes"] == of_teacher["bytes"] / 2
+    file = tmp_path / "student.tflite"
+    # Twelve steps leave a model that is unsure; what counts here is that it becomes a file.
+    exported = run_program("export_tflite", run=run, output=file, model="last", min_agreement=0.5)
+    assert exported.returncode == 0, exported.stderr
+    report = json.loads(file.with_suffix(".report.json").read_text())
+    assert report["passed"] and report["checks"][0]["detail"].startswith("0 mismatches")
