@@ -9,7 +9,7 @@ from qtdog_tf.algorithms import AlgorithmModel, AlgorithmSettings, Batch, build_
 from qtdog_tf.algorithms.coral import CORAL
 from qtdog_tf.algorithms.erm import ERM
 from qtdog_tf.algorithms.group_dro import GroupDRO
-from qtdog_tf.algorithms.reset import reset_slots
+from qtdog_tf.algorithms.optimizer_state import reset_slots
 from qtdog_tf.algorithms.sam import SAM
 from qtdog_tf.algorithms.vrex import VREx
 from qtdog_tf.errors import UserError

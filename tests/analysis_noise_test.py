@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from keras import layers
 
-from qtdog_tf.analysis.noise import (
+from qtdog_tf.analysis.rounding_noise import (
     BINS,
     histogram,
     kl_of_uniform_sample,
@@ -135,7 +135,8 @@ def test_gaussian_weights_against_their_exact_distribution(bits):
 def test_step_sizes_of_different_width_do_not_mix_in_steps():
     scales = np.linspace(0.2, 2.0, 256, dtype="float32")
     [row] = noise(gaussian_layer(7, per_channel=True, scales=scales))["layers"]
-    # d is a mixture of uniform laws of widths s_c: density at t is the mean of [t < s_c / 2] / s_c.
+    # d is a mixture of uniform distributions of widths s_c: density at t is the mean of
+    # [t < s_c / 2] / s_c.
     s = scales.astype("float64") * 2 * math.sqrt(2 / math.pi) / math.sqrt(63)
     middle = (np.array(row["histogram"]["edges"])[1:] + row["histogram"]["edges"][:-1]) / 2
     density = np.mean((np.abs(middle[:, np.newaxis]) < s / 2) / s, axis=1)
@@ -143,7 +144,7 @@ def test_step_sizes_of_different_width_do_not_mix_in_steps():
     expected = np.sum(p * np.log(p * BINS))
     # 4608 weights a channel say their mean magnitude, and with it s, to 1 %.
     assert expected > 0.1 and row["kl"] == pytest.approx(expected, rel=0.02)
-    # In steps it is one uniform law. Its square's mean has a relative deviation of sqrt(0.8 / n).
+    # In steps it is uniform. Its square's mean has a relative deviation of sqrt(0.8 / n).
     assert row["kl_in_steps"] == pytest.approx(49 / (2 * SIZE), abs=6 * 9.9 / (2 * SIZE))
     assert row["rms_ratio"] ** 2 == pytest.approx(1, abs=6 * np.sqrt(0.8 / SIZE))
     # The histogram is a density, symmetric about 0.

@@ -8,7 +8,6 @@ from qtdog_tf.export.capability import (
 )
 from qtdog_tf.models import build_classifier
 
-
 MOBILE = [f"applications/MobileNet{name}" for name in ("V2", "V3Small", "V3Large")]
 
 

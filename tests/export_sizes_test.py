@@ -44,7 +44,7 @@ def test_sizes_by_hand(tmp_path: Path) -> None:
     assert sizes.float_bytes == 4 * (8 + 16 + 15)
     # 8 codes of 3 bits are 3 bytes; beside them step sizes, norm and head.
     assert sizes.packed_bytes == 3 + 4 * (4 + 16 + 15)
-    assert sizes.honest_ratio == pytest.approx(156 / 143)
+    assert sizes.packed_ratio == pytest.approx(156 / 143)
     # Of the norm, one bias a channel is left.
     assert sizes.folded_packed_bytes == 3 + 4 * (4 + 4 + 15)
     assert sizes.folded_ratio == pytest.approx(156 / 95)
@@ -75,4 +75,4 @@ def test_a_float_model_has_no_codes(tmp_path: Path) -> None:
     sizes = measured(keras.Model(image, x), tmp_path, b"x")
     assert (sizes.entropy_bits, sizes.bits, sizes.paper_ratio) == (None, 32, 1.0)
     assert sizes.packed_bytes == sizes.folded_packed_bytes == sizes.float_bytes == 4 * 8
-    assert sizes.honest_ratio == sizes.folded_ratio == 1.0
+    assert sizes.packed_ratio == sizes.folded_ratio == 1.0

@@ -7,9 +7,9 @@ import tensorflow as tf
 
 from qtdog_tf.quantization import lsq
 from qtdog_tf.quantization.annotate import quantize
-from qtdog_tf.quantization.noise import UniformNoiseQuantizer, uniform_noise
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.start import is_quantized, start_quantization
+from qtdog_tf.quantization.uniform_noise import UniformNoiseQuantizer, uniform_noise
 from qtdog_tf.quantization.wrapper import QuantizeWrapper, quantize_wrappers
 from qtdog_tf.training.adam import Adam
 from qtdog_tf.training.optimizer import QuantizationOptimizer

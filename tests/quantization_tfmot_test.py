@@ -11,7 +11,6 @@ import tf_keras
 from qtdog_tf.quantization.annotate import all_but, quantize
 from qtdog_tf.quantization.inq import to_level
 from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
-from qtdog_tf.quantization.noise import UniformNoiseQuantizer, uniform_noise
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer, is_step_size
 from qtdog_tf.quantization.start import start_quantization
@@ -22,6 +21,7 @@ from qtdog_tf.quantization.tfmot_host import (
     initialize_step_sizes,
     quantized_weights,
 )
+from qtdog_tf.quantization.uniform_noise import UniformNoiseQuantizer, uniform_noise
 
 # isort: split
 import tensorflow_model_optimization as tfmot  # Sets an environment variable if it comes first.

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from qtdog_tf.report.blocks import Section, bullets, command, definition, details, table
 from qtdog_tf.report.html import Html, element, join, text
 from qtdog_tf.report.page import with_unique_ids
-from qtdog_tf.report.parts import Section, bullets, command, definition, details, table
 from tests.report_checks import Page
 
 

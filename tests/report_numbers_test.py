@@ -21,7 +21,6 @@ from qtdog_tf.report.accuracies import accuracy_rows
 from qtdog_tf.report.analyses import Entry
 from qtdog_tf.report.flat_values import paired_flatness, quoted_radius
 from qtdog_tf.report.material import gather
-from qtdog_tf.report.minute_analyses import verdict
 from qtdog_tf.report.numbers import (
     MINUS,
     PM,
@@ -35,6 +34,7 @@ from qtdog_tf.report.numbers import (
     with_error,
     within,
 )
+from qtdog_tf.report.summary_analyses import verdict
 from qtdog_tf.statistics import paired_differences, paired_error
 from qtdog_tf.training.tables import SELECTED_SMA, paired_table, trial_table
 from tests.build_files import ROOT

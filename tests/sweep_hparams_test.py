@@ -1,4 +1,4 @@
-"""Draws of hyperparameters against a second implementation, by hand, and within their laws."""
+"""Draws of hyperparameters against a second implementation, by hand, and within bounds."""
 
 import dataclasses
 import hashlib

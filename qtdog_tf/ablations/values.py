@@ -71,9 +71,9 @@ def read_rows(
                 continue
             summary = read_summary(path)
             measured = summary["rows"].get(row_of_model(row.model or model), {})
-            for key, of_pair in ((table.key, values), ("source_accuracy", validation)):
+            for key, found_of in ((table.key, values), ("source_accuracy", validation)):
                 if key in measured:
-                    of_pair[pair] = measured[key]
+                    found_of[pair] = measured[key]
             members = [Path(member["run"]).parent.name for member in summary.get(MEMBERS, ())]
             parts = [folder.with_name(name) for name in members] or [folder]
             times = [training_minutes(part, row.trained) for part in parts]
@@ -98,5 +98,5 @@ def training_minutes(trial: Path, variant: str) -> float | None:
     entries = [entry for entry in read_json(trial / TIMES) if {"phase", "seconds"} <= set(entry)]
     if variant not in [entry["phase"] for entry in entries]:
         return None
-    of_it = (FLOAT_PHASE, variant)
-    return sum(entry["seconds"] for entry in entries if entry["phase"] in of_it) / 60
+    phases = (FLOAT_PHASE, variant)
+    return sum(entry["seconds"] for entry in entries if entry["phase"] in phases) / 60

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
+from qtdog_tf.algorithms.optimizer_state import reset_slots
 from qtdog_tf.algorithms.passes import Outcome, Pass, backpropagate, forward_state, write
-from qtdog_tf.algorithms.reset import reset_slots
 from qtdog_tf.errors import UserError
 
 HEAD = "head"

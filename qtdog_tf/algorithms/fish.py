@@ -4,8 +4,8 @@ import keras
 import tensorflow as tf
 
 from qtdog_tf.algorithms.base import Algorithm, Batch, cross_entropy
+from qtdog_tf.algorithms.optimizer_state import refuse_loss_scaling
 from qtdog_tf.algorithms.passes import Outcome, all_or_nothing, forward_state, read, write
-from qtdog_tf.algorithms.reset import refuse_loss_scaling
 
 
 class Fish(Algorithm):

@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from qtdog_tf.algorithms.base import Algorithm, Batch, cross_entropy
+from qtdog_tf.algorithms.optimizer_state import loss_scale, unscaled
 from qtdog_tf.algorithms.passes import Outcome, Pass, backpropagate
 from qtdog_tf.algorithms.randomness import permutation, step_seed
-from qtdog_tf.algorithms.reset import loss_scale, unscaled
 from qtdog_tf.errors import UserError
 
 

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from qtdog_tf.models.batch_norm import FrozenBatchNormalization
 
-# By these words in its message the error is known from others.
+# Part of the message, by which `fit` tells this error from others.
 NOT_FINITE = "the loss is not finite"
 
 

@@ -5,8 +5,8 @@ import tensorflow as tf
 
 from qtdog_tf.algorithms.base import Batch
 from qtdog_tf.algorithms.erm import ERM
+from qtdog_tf.algorithms.optimizer_state import loss_scale
 from qtdog_tf.algorithms.passes import Pass, backpropagate
-from qtdog_tf.algorithms.reset import loss_scale
 from qtdog_tf.algorithms.sam import ascent, both_checked, latent_gradients, second_pass
 
 

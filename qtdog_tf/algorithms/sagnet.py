@@ -6,9 +6,9 @@ import keras
 import tensorflow as tf
 
 from qtdog_tf.algorithms.base import Batch, FeatureAlgorithm, cross_entropy
+from qtdog_tf.algorithms.optimizer_state import refuse_loss_scaling
 from qtdog_tf.algorithms.passes import Outcome, all_or_nothing, forward_state, read, write
 from qtdog_tf.algorithms.randomness import derived, permutation, step_seed, uniform
-from qtdog_tf.algorithms.reset import refuse_loss_scaling
 
 EPSILON = 1e-5
 

@@ -7,10 +7,10 @@ of this project and `Sample`s of images.
 from qtdog_tf.analysis.catalog import ANALYSES, SINGLE_RUNS_ONLY, Analysis, GradCamSettings, Subject
 from qtdog_tf.analysis.flatness import FlatnessSettings, flatness
 from qtdog_tf.analysis.hessian import HessianSettings, hessian
-from qtdog_tf.analysis.noise import noise
 from qtdog_tf.analysis.noise_effect import NoiseEffectSettings, noise_effect
 from qtdog_tf.analysis.plane import loss_plane
 from qtdog_tf.analysis.record import Record, run_label
+from qtdog_tf.analysis.rounding_noise import noise
 from qtdog_tf.analysis.samples import Sample, read_samples
 from qtdog_tf.analysis.stability import stability
 

@@ -12,8 +12,8 @@ from qtdog_tf.analysis.code_use import code_use
 from qtdog_tf.analysis.flatness import FlatnessSettings, flatness
 from qtdog_tf.analysis.grad_cam import PREDICTED, SCORES, grad_cam_result
 from qtdog_tf.analysis.hessian import HessianSettings, hessian
-from qtdog_tf.analysis.noise import noise
 from qtdog_tf.analysis.noise_effect import NoiseEffectSettings, noise_effect
+from qtdog_tf.analysis.rounding_noise import noise
 from qtdog_tf.analysis.samples import Sample, read_samples
 from qtdog_tf.analysis.stability import run_stability
 from qtdog_tf.data import open_domains

@@ -49,7 +49,7 @@ class Record:
 
     @property
     def folder(self) -> Path:
-        """Of this model of this run."""
+        """The folder of this run and model, in `output`."""
         return self.output / run_label(self.subject.run.path) / self.subject.model
 
     @property

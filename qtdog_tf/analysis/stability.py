@@ -50,25 +50,25 @@ def run_stability(run: Run) -> dict[str, Any]:
     evaluations = log.read()
     if not evaluations:
         raise UserError(f"{log.path} is gone or empty: the stability of a run is read from it")
-    start, leaky = _quantize_step(run)
+    start, from_float = _quantize_step(run)
     summary = read_values(run.path / SUMMARY)
-    from_step = selectable_from(summary, run.variant, start, leaky)
+    from_step = selectable_from(summary, run.variant, start, from_float)
     return stability(evaluations, start=start, from_step=from_step)
 
 
-def selectable_from(summary: Mapping[str, Any], variant: str, start: int, leaky: bool) -> int:
+def selectable_from(summary: Mapping[str, Any], variant: str, start: int, from_float: bool) -> int:
     """The first step of a run that source validation could select.
 
     Args:
         summary: of the run; one that an older version wrote does not say it.
         variant: of the run.
         start: step K.
-        leaky: whether float steps may be selected for a quantized model.
+        from_float: whether float steps may be selected for a quantized model.
     """
     recorded = summary.get("selected_from")
     if type(recorded) is int:
         return recorded
-    return 0 if leaky or split_member(variant)[0] == "erm" else start
+    return 0 if from_float or split_member(variant)[0] == "erm" else start
 
 
 def stability(
@@ -126,7 +126,7 @@ def _quantize_step(run: Run) -> tuple[int, bool]:
     settings = read_json(path)
     identity = settings.get("identity") if isinstance(settings, dict) else None
     identity = identity if isinstance(identity, dict) else {}
-    start, leaky = identity.get("quantize_step"), identity.get("select_from_float", False)
-    if not isinstance(start, int) or not isinstance(leaky, bool):
+    start, from_float = identity.get("quantize_step"), identity.get("select_from_float", False)
+    if not isinstance(start, int) or not isinstance(from_float, bool):
         raise UserError(f"{path} is damaged (it gives no quantize_step): restore it")
-    return start, leaky
+    return start, from_float

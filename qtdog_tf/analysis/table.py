@@ -39,8 +39,8 @@ LEGEND = """\
 Mean +- standard error over runs. accuracy and ECE: of targets; worst group: the class of a target
 that is recognised least. F(r): rise of the loss at distance r, random directions, weights
 dequantized. top, trace: largest eigenvalue and trace of the Hessian of the training loss. KL: of
-the rounding noise against a uniform law, median layer; inside: of the noise over its channel's step
-size, clipped weights left out. std after K: of the target's accuracy."""
+the rounding noise against a uniform distribution, median layer; inside: of the noise over its
+channel's step size, clipped weights left out. std after K: of the target's accuracy."""
 
 
 def _cell(values: Sequence[float]) -> str:

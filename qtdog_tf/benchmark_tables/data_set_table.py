@@ -10,7 +10,7 @@ from qtdog_tf.benchmark_tables.rows import BenchmarkRow, DataSetRows
 from qtdog_tf.benchmark_tables.selection import LEAVE_ONE_DOMAIN_OUT, SELECTIONS
 from qtdog_tf.benchmark_tables.table import AVERAGE, Cell, Line, Table, mark_best
 from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, mean_of
-from qtdog_tf.report.said import counted
+from qtdog_tf.report.sentences import counted
 from qtdog_tf.statistics import Pair
 
 CAPTION = (

@@ -14,7 +14,7 @@ from qtdog_tf.benchmark_tables.selection import SELECTIONS
 from qtdog_tf.benchmark_tables.table import AVERAGE, Cell, Line, Table, mark_best
 from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, mean_of
 from qtdog_tf.evaluation.method_names import rank
-from qtdog_tf.report.said import counted
+from qtdog_tf.report.sentences import counted
 
 TITLE = "All data sets"
 

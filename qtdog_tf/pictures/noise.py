@@ -1,8 +1,8 @@
 """Quantization noise of layers, as in the paper's figures 2 and 8. Start from `svg_noise`.
 
-Left the density of w_q - w against the uniform law on the same range; right its symmetry: sorted
-distances to the median of the upper half against those of the lower half, a straight line if the
-noise is symmetric.
+Left the density of w_q - w against the uniform distribution on the same range; right its symmetry:
+sorted distances to the median of the upper half against those of the lower half, a straight line if
+the noise is symmetric.
 """
 
 from collections.abc import Mapping, Sequence
@@ -98,6 +98,6 @@ def _symmetry(layer: Layer) -> Panel:
     text = (
         f"Distances to the median of the lower and the upper half of the differences of "
         f"{shorten(layer['name'])}, one against the other: they lie at most {apart:.2g} off the "
-        "diagonal that a symmetric law gives."
+        "diagonal that a symmetric distribution gives."
     )
     return Panel(f"{shorten(layer['name'], 28)}: symmetry", text, draw, height=_HEIGHT)

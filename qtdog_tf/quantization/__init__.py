@@ -14,12 +14,12 @@ from qtdog_tf.quantization.annotate import (
 )
 from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
 from qtdog_tf.quantization.lsq import CodeRange
-from qtdog_tf.quantization.noise import UniformNoiseQuantizer
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer
 from qtdog_tf.quantization.report import LayerReport, format_report, quantization_report
 from qtdog_tf.quantization.size import ModelSize, entropy_bits_per_weight, model_size
 from qtdog_tf.quantization.start import is_quantized, rebuild_functions, start_quantization
+from qtdog_tf.quantization.uniform_noise import UniformNoiseQuantizer
 from qtdog_tf.quantization.wrapper import MODES, QuantizeWrapper, quantize_wrappers
 
 __all__ = [

@@ -20,9 +20,9 @@ from typing import Any
 
 from qtdog_tf._tfmot import QuantizeLayoutTransform, QuantizeRegistry, QuantizeScheme
 from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
-from qtdog_tf.quantization.noise import UniformNoiseQuantizer
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import LSQWeightQuantizer, WeightQuantizer
+from qtdog_tf.quantization.uniform_noise import UniformNoiseQuantizer
 
 # What `quantize_scope` has to know.
 CUSTOM_OBJECTS = {

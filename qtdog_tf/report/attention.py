@@ -9,10 +9,10 @@ from qtdog_tf.evaluation.method_names import reference_name
 from qtdog_tf.pictures.attention import class_name, overlay, read_square
 from qtdog_tf.pictures.gallery import RIGHT, WRONG
 from qtdog_tf.report.analyses import Entry
+from qtdog_tf.report.blocks import Missing, Section, command, paragraph
 from qtdog_tf.report.html import Html, element, join
 from qtdog_tf.report.images import picture
 from qtdog_tf.report.material import Material
-from qtdog_tf.report.parts import Missing, Section, command, paragraph
 
 MAX_METHODS = 4
 # A page holds so many without becoming large.

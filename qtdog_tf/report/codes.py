@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 
 from qtdog_tf.pictures.code_use import svg_code_use
 from qtdog_tf.report.analyses import Entry
+from qtdog_tf.report.blocks import command, details, figure, heading, key_of, table
 from qtdog_tf.report.html import Html
 from qtdog_tf.report.material import Material
 from qtdog_tf.report.numbers import PM, percent, short, short_and_error
-from qtdog_tf.report.parts import command, details, figure, heading, key_of, table
 
 Series = Mapping[str, Sequence[Entry]]
 

@@ -7,10 +7,7 @@ from qtdog_tf.pictures.reliability import coverage_panel, reliability_panel
 from qtdog_tf.pictures.svg import svg_panels
 from qtdog_tf.records import OUT, SOURCE, TARGET
 from qtdog_tf.report.analyses import Entry
-from qtdog_tf.report.html import Html
-from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import PM, percent, percent_and_error, short_and_error
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     command,
@@ -21,6 +18,9 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.report.html import Html
+from qtdog_tf.report.material import Material
+from qtdog_tf.report.numbers import PM, percent, percent_and_error, short_and_error
 
 Series = Mapping[str, Sequence[Entry]]
 _GROUPS = {

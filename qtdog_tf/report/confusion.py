@@ -8,9 +8,9 @@ from PIL import Image
 
 from qtdog_tf.evaluation import DomainResult
 from qtdog_tf.pictures.confusion import draw_confusion
+from qtdog_tf.report.blocks import scrolling
 from qtdog_tf.report.html import Html, element
 from qtdog_tf.report.images import data_uri
-from qtdog_tf.report.parts import scrolling
 
 # Of more, numbers cannot be read beside each other.
 _MAX_TABLE = 20

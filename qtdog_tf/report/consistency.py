@@ -27,7 +27,7 @@ def _flatness(result: Any) -> str | None:
 def _noise(result: Any) -> str | None:
     for layer in result["layers"]:
         edges, density = (layer["histogram"][key] for key in ("edges", "density"))
-        # Of equal values, so are the edges.
+        # Edges may be equal: those of values that are all the same.
         if not density or len(edges) != len(density) + 1 or edges != sorted(edges):
             return f"the histogram of {layer['name']} has no edges that fit"
         if len(layer["symmetry"]["lower"]) != len(layer["symmetry"]["upper"]):

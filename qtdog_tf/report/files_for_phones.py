@@ -3,11 +3,7 @@
 import shlex
 from collections.abc import Mapping
 
-from qtdog_tf.report.exports import Export
-from qtdog_tf.report.html import Html, element
-from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import percent, short
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     command,
@@ -16,6 +12,10 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.report.exports import Export
+from qtdog_tf.report.html import Html, element
+from qtdog_tf.report.material import Material
+from qtdog_tf.report.numbers import percent, short
 
 _MEGA = 1e6
 # Beside each other, tables of so many files still can be read.

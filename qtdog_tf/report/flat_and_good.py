@@ -8,11 +8,11 @@ from qtdog_tf.pictures.svg import svg_panels
 from qtdog_tf.records import SOURCE, TARGET
 from qtdog_tf.report.accuracies import TARGET_IN
 from qtdog_tf.report.analyses import Entry
+from qtdog_tf.report.blocks import command, figure, heading, key_of, paragraph, table
 from qtdog_tf.report.flat_values import flatness_at, quoted_radius
 from qtdog_tf.report.html import Html
 from qtdog_tf.report.material import Material, report_command
 from qtdog_tf.report.numbers import correlation, pearson, spearman, within
-from qtdog_tf.report.parts import command, figure, heading, key_of, paragraph, table
 
 
 def relation_to_accuracy(material: Material) -> Html:

@@ -10,17 +10,7 @@ from qtdog_tf.pictures.flatness import (
 )
 from qtdog_tf.records import SOURCE, TARGET
 from qtdog_tf.report.analyses import Entry
-from qtdog_tf.report.flat_and_good import relation_to_accuracy
-from qtdog_tf.report.flat_values import Series, quoted_radius
-from qtdog_tf.report.html import Html
-from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import (
-    PM,
-    short,
-    short_and_error,
-    with_error,
-)
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     command,
@@ -30,6 +20,16 @@ from qtdog_tf.report.parts import (
     key_of,
     paragraph,
     table,
+)
+from qtdog_tf.report.flat_and_good import relation_to_accuracy
+from qtdog_tf.report.flat_values import Series, quoted_radius
+from qtdog_tf.report.html import Html
+from qtdog_tf.report.material import Material
+from qtdog_tf.report.numbers import (
+    PM,
+    short,
+    short_and_error,
+    with_error,
 )
 
 FILTER, REROUNDED = "filter", "rerounded"

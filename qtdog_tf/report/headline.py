@@ -7,11 +7,7 @@ from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, Row, all_targets, is_c
 from qtdog_tf.evaluation.method_names import rank
 from qtdog_tf.pictures.forest import svg_forest
 from qtdog_tf.report.accuracies import accuracy_rows, own_rule_rows
-from qtdog_tf.report.headline_details import every_run, number_or_none, other_rules
-from qtdog_tf.report.html import Html, element, join
-from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import PM, percent, percent_and_error
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     command,
@@ -21,6 +17,10 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.report.headline_details import every_run, number_or_none, other_rules
+from qtdog_tf.report.html import Html, element, join
+from qtdog_tf.report.material import Material
+from qtdog_tf.report.numbers import PM, percent, percent_and_error
 from qtdog_tf.statistics import paired_differences, paired_error
 from qtdog_tf.training.tables import SELECTED_SMA
 

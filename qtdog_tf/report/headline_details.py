@@ -7,10 +7,10 @@ import numpy as np
 from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, Row, all_targets, mean_and_error
 from qtdog_tf.evaluation.method_names import rank, rule_name
 from qtdog_tf.report.accuracies import TARGET_IN, accuracy_rows
+from qtdog_tf.report.blocks import table
 from qtdog_tf.report.html import Html, join
 from qtdog_tf.report.material import Material
 from qtdog_tf.report.numbers import PM, percent, short
-from qtdog_tf.report.parts import table
 from qtdog_tf.report.records import RunRecord
 from qtdog_tf.training.tables import SELECTED_SMA
 

@@ -12,7 +12,7 @@ _QUALITY = 82
 
 
 def data_uri(pixels: np.ndarray) -> str:
-    """An image as the address of itself: PNG or JPEG, whichever is smaller.
+    """An image as a data URI: PNG or JPEG, whichever is smaller.
 
     Args:
         pixels: uint8 [h, w, 3].

@@ -1,8 +1,8 @@
 """The loss on planes through three models."""
 
 from qtdog_tf.pictures.plane import LEVELS, svg_plane
+from qtdog_tf.report.blocks import Missing, Section, command, figure, paragraph
 from qtdog_tf.report.material import Material
-from qtdog_tf.report.parts import Missing, Section, command, figure, paragraph
 
 
 def plane_section(material: Material) -> Section:

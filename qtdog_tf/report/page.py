@@ -4,9 +4,9 @@ import itertools
 import re
 from collections.abc import Sequence
 
+from qtdog_tf.report.blocks import Missing, Section, bullets, command, paragraph
 from qtdog_tf.report.html import Html, element, join, text
 from qtdog_tf.report.material import Material, analyze_command
-from qtdog_tf.report.parts import Missing, Section, bullets, command, paragraph
 from qtdog_tf.report.style import CSS
 
 

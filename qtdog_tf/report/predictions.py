@@ -18,12 +18,12 @@ from qtdog_tf.evaluation import (
 from qtdog_tf.pictures.attention import read_square
 from qtdog_tf.pictures.gallery import MAX_MODELS, RIGHT, WRONG, Gallery, make_gallery
 from qtdog_tf.report.attention import preferred
+from qtdog_tf.report.blocks import Missing, Section, command, heading, paragraph
 from qtdog_tf.report.confusion import confusion
 from qtdog_tf.report.html import Html, element, join
 from qtdog_tf.report.images import picture
 from qtdog_tf.report.material import Material
 from qtdog_tf.report.numbers import percent
-from qtdog_tf.report.parts import Missing, Section, command, heading, paragraph
 from qtdog_tf.report.records import RunRecord
 
 NAME, TITLE = "predictions", "Predictions on an unseen domain"

@@ -6,11 +6,7 @@ import numpy as np
 
 from qtdog_tf.pictures.noise import svg_noise, typical_layers
 from qtdog_tf.report.analyses import Entry
-from qtdog_tf.report.codes import codes_in_use
-from qtdog_tf.report.html import Html
-from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import PM, percent, short, short_and_error
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     command,
@@ -20,6 +16,10 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.report.codes import codes_in_use
+from qtdog_tf.report.html import Html
+from qtdog_tf.report.material import Material
+from qtdog_tf.report.numbers import PM, percent, short, short_and_error
 
 # The paper's figures 2 and 8: layers of a ResNet-50 at 7 bits.
 PAPER_KL = (0.0009, 0.0061, 0.004, 0.00069, 0.00054)
@@ -76,10 +76,11 @@ def _uniformity(series: Series) -> Html:
     bins = shown.result.get("bins", len(layers[0]["histogram"]["density"]))
     body = paragraph(
         "The theory takes the difference of quantized and latent weight as uniform on one step. "
-        "Below is the Kullback-Leibler divergence from a uniform law on the same range, in "
-        f'{bins} bins; the paper does not state its bins. "in steps" is that of the noise over the '
-        'step size of its channel, so that channels of different steps do not mix; "inside" leaves '
-        "clipped weights out, a few of which stretch the range far beyond a step. Few weights "
+        "Below is the Kullback-Leibler divergence from a uniform distribution on the same range, "
+        f"in {bins} bins; the paper does not state its bins. "
+        '"in steps" is that of the noise over the step size of its channel, so that channels of '
+        'different steps do not mix; "inside" leaves clipped weights out, a few of '
+        "which stretch the range far beyond a step. Few weights "
         'alone give a divergence above 0, as the column "uniform sample" says.'
     )
     body += table(
@@ -93,7 +94,7 @@ def _uniformity(series: Series) -> Html:
             "layers",
         ],
         lines,
-        "Divergence of quantization noise from a uniform law, over layers of all models",
+        "Divergence of quantization noise from a uniform distribution, over layers of all models",
     )
     body += figure(
         svg_noise(typical_layers(layers, _LAYERS_SHOWN)),

@@ -104,8 +104,8 @@ def _read_run(folder: Path, output: Output, curves: bool) -> RunRecord:
             f"{output.path / 'settings.json'} is damaged (algorithm or quantize_step): {_REMEDY}"
         )
     variant = summary["variant"]["name"]
-    leaky = bool(output.settings.get("select_from_float", False))
-    from_step = selectable_from(summary, variant, start or 0, leaky)
+    from_float = bool(output.settings.get("select_from_float", False))
+    from_step = selectable_from(summary, variant, start or 0, from_float)
     return RunRecord(
         path=folder,
         output=output.path,

@@ -3,16 +3,16 @@
 from collections.abc import Callable
 
 from qtdog_tf.report.attention import attention_section
+from qtdog_tf.report.blocks import Section
 from qtdog_tf.report.confidence import calibration_section
 from qtdog_tf.report.files_for_phones import export_section
 from qtdog_tf.report.flat_minima import flatness_section
 from qtdog_tf.report.headline import headline_section
 from qtdog_tf.report.loss_plane import plane_section
 from qtdog_tf.report.material import Material
-from qtdog_tf.report.minute import minute_section
-from qtdog_tf.report.parts import Section
 from qtdog_tf.report.predictions import predictions_section
 from qtdog_tf.report.rounding import rounding_section
+from qtdog_tf.report.summary import minute_section
 from qtdog_tf.report.training_curves import curves_section
 from qtdog_tf.report.what_was_run import run_section
 

@@ -6,10 +6,7 @@ from typing import Any
 from qtdog_tf.evaluation.method_names import rank, weights_name
 from qtdog_tf.pictures.curves import svg_curves
 from qtdog_tf.records import RAW, SMA
-from qtdog_tf.report.html import Html, join
-from qtdog_tf.report.material import Material, report_command
-from qtdog_tf.report.numbers import PM, percent, percent_and_error
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     command,
@@ -20,6 +17,9 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.report.html import Html, join
+from qtdog_tf.report.material import Material, report_command
+from qtdog_tf.report.numbers import PM, percent, percent_and_error
 
 # By method, the curves of its runs, each by kind of weights.
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]

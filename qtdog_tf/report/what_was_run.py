@@ -7,10 +7,7 @@ from typing import Any
 
 from qtdog_tf.algorithms import AlgorithmSettings
 from qtdog_tf.evaluation.method_names import rank
-from qtdog_tf.report.html import Html, element, join
-from qtdog_tf.report.material import Material
-from qtdog_tf.report.numbers import short
-from qtdog_tf.report.parts import (
+from qtdog_tf.report.blocks import (
     Missing,
     Section,
     bullets,
@@ -21,6 +18,9 @@ from qtdog_tf.report.parts import (
     paragraph,
     table,
 )
+from qtdog_tf.report.html import Html, element, join
+from qtdog_tf.report.material import Material
+from qtdog_tf.report.numbers import short
 from qtdog_tf.report.records import Output, RunRecord
 from qtdog_tf.training.settings import TrainSettings
 

@@ -1,12 +1,12 @@
-"""Random hyperparameters by DomainBed's laws, and those of two papers that searched less.
+"""Random hyperparameters by DomainBed's distributions, and those of two papers that searched less.
 
 Draw 0 is the default. Each value of draw h has a generator of its own, seeded by a hash of h and
-DomainBed's name of the hyperparameter: what one law draws does not move the others. The seed of
-the trial is hashed into h, so each trial searches anew (method, section 11), unless it is left out.
+DomainBed's name of the hyperparameter: one value does not move the others. The seed of the
+trial is hashed into h, so each trial searches anew (method, section 11), unless it is left out.
 
 What DomainBed also draws and this project does not have: the hyperparameters of its other methods,
 and constants of every run (augmentation, class balance, kind of ResNet). SAM and SAGM are not in
-DomainBed: their laws are those of the code of SWAD and of SAGM. Methods not named below have none.
+DomainBed: theirs are of the code of SWAD and of SAGM. Methods not named below have none.
 
 Start with `draw_hparams`.
 """
@@ -30,7 +30,7 @@ SWAD_GRID = tuple(itertools.product((1e-5, 3e-5, 5e-5), (0.0, 0.1, 0.5), (1e-4, 
 
 
 @dataclass(frozen=True)
-class Law:
+class Hyperparameter:
     """How one hyperparameter is drawn.
 
     Attributes:
@@ -78,38 +78,44 @@ def _always(value: Value) -> Draw:
     return lambda random: value
 
 
-ALGORITHM_LAWS: dict[str, tuple[Law, ...]] = {
-    "coral": (Law("coral_gamma", "mmd_gamma", 1.0, _power(10, -1, 1)),),
-    "fish": (Law("fish_meta_lr", "meta_lr", 0.5, _one_of(0.05, 0.1, 0.5)),),
+ALGORITHM_HPARAMS: dict[str, tuple[Hyperparameter, ...]] = {
+    "coral": (Hyperparameter("coral_gamma", "mmd_gamma", 1.0, _power(10, -1, 1)),),
+    "fish": (Hyperparameter("fish_meta_lr", "meta_lr", 0.5, _one_of(0.05, 0.1, 0.5)),),
     "fishr": (
-        Law("fishr_lambda", "lambda", 1000.0, _power(10, 1, 4)),
-        Law("fishr_anneal_steps", "penalty_anneal_iters", 1500, _whole(_uniform(0, 5000))),
-        Law("fishr_ema", "ema", 0.95, _uniform(0.90, 0.99)),
+        Hyperparameter("fishr_lambda", "lambda", 1000.0, _power(10, 1, 4)),
+        Hyperparameter(
+            "fishr_anneal_steps", "penalty_anneal_iters", 1500, _whole(_uniform(0, 5000))
+        ),
+        Hyperparameter("fishr_ema", "ema", 0.95, _uniform(0.90, 0.99)),
     ),
-    "groupdro": (Law("groupdro_eta", "groupdro_eta", 1e-2, _power(10, -3, -1)),),
+    "groupdro": (Hyperparameter("groupdro_eta", "groupdro_eta", 1e-2, _power(10, -3, -1)),),
     "irm": (
-        Law("irm_lambda", "irm_lambda", 100.0, _power(10, -1, 5)),
-        Law("irm_anneal_steps", "irm_penalty_anneal_iters", 500, _whole(_power(10, 0, 4))),
+        Hyperparameter("irm_lambda", "irm_lambda", 100.0, _power(10, -1, 5)),
+        Hyperparameter(
+            "irm_anneal_steps", "irm_penalty_anneal_iters", 500, _whole(_power(10, 0, 4))
+        ),
     ),
-    "mixup": (Law("mixup_alpha", "mixup_alpha", 0.2, _power(10, -1, 1)),),
+    "mixup": (Hyperparameter("mixup_alpha", "mixup_alpha", 0.2, _power(10, -1, 1)),),
     "mldg": (
-        Law("mldg_beta", "mldg_beta", 1.0, _power(10, -1, 1)),
-        Law("mldg_test_domains", "n_meta_test", 2, _one_of(1, 2)),
+        Hyperparameter("mldg_beta", "mldg_beta", 1.0, _power(10, -1, 1)),
+        Hyperparameter("mldg_test_domains", "n_meta_test", 2, _one_of(1, 2)),
     ),
-    "mmd": (Law("mmd_gamma", "mmd_gamma", 1.0, _power(10, -1, 1)),),
+    "mmd": (Hyperparameter("mmd_gamma", "mmd_gamma", 1.0, _power(10, -1, 1)),),
     "rsc": (
-        Law("rsc_feature_drop", "rsc_f_drop_factor", 1 / 3, _uniform(0, 0.5)),
-        Law("rsc_batch_drop", "rsc_b_drop_factor", 1 / 3, _uniform(0, 0.5)),
+        Hyperparameter("rsc_feature_drop", "rsc_f_drop_factor", 1 / 3, _uniform(0, 0.5)),
+        Hyperparameter("rsc_batch_drop", "rsc_b_drop_factor", 1 / 3, _uniform(0, 0.5)),
     ),
     "sagm": (
-        Law("sagm_rho", "rho", 0.05, _one_of(0.01, 0.02, 0.05, 0.1)),
-        Law("sagm_alpha", "alpha", 1e-3, _one_of(0.01, 0.02, 0.05, 0.1)),
+        Hyperparameter("sagm_rho", "rho", 0.05, _one_of(0.01, 0.02, 0.05, 0.1)),
+        Hyperparameter("sagm_alpha", "alpha", 1e-3, _one_of(0.01, 0.02, 0.05, 0.1)),
     ),
-    "sagnet": (Law("sagnet_adversarial_weight", "sag_w_adv", 0.1, _power(10, -2, 1)),),
-    "sam": (Law("sam_rho", "rho", 0.05, _one_of(0.01, 0.02, 0.05, 0.1)),),
+    "sagnet": (Hyperparameter("sagnet_adversarial_weight", "sag_w_adv", 0.1, _power(10, -2, 1)),),
+    "sam": (Hyperparameter("sam_rho", "rho", 0.05, _one_of(0.01, 0.02, 0.05, 0.1)),),
     "vrex": (
-        Law("vrex_lambda", "vrex_lambda", 10.0, _power(10, -1, 5)),
-        Law("vrex_anneal_steps", "vrex_penalty_anneal_iters", 500, _whole(_power(10, 0, 4))),
+        Hyperparameter("vrex_lambda", "vrex_lambda", 10.0, _power(10, -1, 5)),
+        Hyperparameter(
+            "vrex_anneal_steps", "vrex_penalty_anneal_iters", 500, _whole(_power(10, 0, 4))
+        ),
     ),
 }
 
@@ -149,11 +155,14 @@ def draw_hparams(
         raise UserError(f"search {search!r} has no hyperparameters for {data_set}: use domainbed")
     if hparams_seed < 0 or (trial_seed or 0) < 0:
         raise UserError(f"seeds must be at least 0; received {hparams_seed} and {trial_seed}")
-    laws = (*common_laws(data_set, search), *ALGORITHM_LAWS.get(algorithm, ()))
+    hparams = (
+        *common_hparams(data_set, search),
+        *ALGORITHM_HPARAMS.get(algorithm, ()),
+    )
     if hparams_seed == 0:
-        return {law.flag: law.default for law in laws}
+        return {hparam.flag: hparam.default for hparam in hparams}
     seed = hparams_seed if trial_seed is None else seed_hash(hparams_seed, trial_seed)
-    values = {law.flag: law.value(seed) for law in laws}
+    values = {hparam.flag: hparam.value(seed) for hparam in hparams}
     if search == "swad":
         if hparams_seed > len(SWAD_GRID):
             raise UserError(f"SWAD's grid has {len(SWAD_GRID)} draws; there is no {hparams_seed}")
@@ -162,8 +171,8 @@ def draw_hparams(
     return values
 
 
-def common_laws(data_set: str, search: str = "domainbed") -> tuple[Law, ...]:
-    """The laws of what every method has.
+def common_hparams(data_set: str, search: str = "domainbed") -> tuple[Hyperparameter, ...]:
+    """The distributions of what every method has.
 
     Args:
         data_set: as `draw_hparams` takes it.
@@ -171,24 +180,24 @@ def common_laws(data_set: str, search: str = "domainbed") -> tuple[Law, ...]:
     """
     if data_set in SMALL_IMAGES:
         return (
-            Law("learning_rate", "lr", 1e-3, _power(10, -4.5, -2.5)),
-            Law("weight_decay", "weight_decay", 0.0, _always(0.0)),
-            Law("images_per_domain", "batch_size", 64, _whole(_power(2, 3, 9))),
+            Hyperparameter("learning_rate", "lr", 1e-3, _power(10, -4.5, -2.5)),
+            Hyperparameter("weight_decay", "weight_decay", 0.0, _always(0.0)),
+            Hyperparameter("images_per_domain", "batch_size", 64, _whole(_power(2, 3, 9))),
             # DomainBed draws it for these sets too, and their network has no place for it.
-            Law("dropout", "resnet_dropout", 0.0, _always(0.0)),
+            Hyperparameter("dropout", "resnet_dropout", 0.0, _always(0.0)),
         )
-    dropout = Law("dropout", "resnet_dropout", 0.0, _one_of(0.0, 0.1, 0.5))
+    dropout = Hyperparameter("dropout", "resnet_dropout", 0.0, _one_of(0.0, 0.1, 0.5))
     if search != "domainbed":
         return (
-            Law("learning_rate", "lr", 5e-5, _always(5e-5)),
-            Law("weight_decay", "weight_decay", 0.0, _power(10, -6, -4)),
-            Law("images_per_domain", "batch_size", 32, _always(32)),
+            Hyperparameter("learning_rate", "lr", 5e-5, _always(5e-5)),
+            Hyperparameter("weight_decay", "weight_decay", 0.0, _power(10, -6, -4)),
+            Hyperparameter("images_per_domain", "batch_size", 32, _always(32)),
             dropout,
         )
     most = 5 if data_set == "domain_net" else 5.5
     return (
-        Law("learning_rate", "lr", 5e-5, _power(10, -5, -3.5)),
-        Law("weight_decay", "weight_decay", 0.0, _power(10, -6, -2)),
-        Law("images_per_domain", "batch_size", 32, _whole(_power(2, 3, most))),
+        Hyperparameter("learning_rate", "lr", 5e-5, _power(10, -5, -3.5)),
+        Hyperparameter("weight_decay", "weight_decay", 0.0, _power(10, -6, -2)),
+        Hyperparameter("images_per_domain", "batch_size", 32, _whole(_power(2, 3, most))),
         dropout,
     )

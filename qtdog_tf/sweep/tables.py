@@ -100,8 +100,8 @@ def state_table(plan: Plan, states: States) -> str:
         key = ensemble.group.name, f"{ensemble.folder.name}, ensemble"
         folders.setdefault(key, []).append(ensemble.folder)
     rows = [
-        [f"{group}: {variant}", str(len(of_it)), *_counts(of_it, states)]
-        for (group, variant), of_it in folders.items()
+        [f"{group}: {variant}", str(len(states_of)), *_counts(states_of, states)]
+        for (group, variant), states_of in folders.items()
     ]
     return format_table(["group and variant", "runs", *State], rows)
 

@@ -3,9 +3,9 @@
 import keras
 
 from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
-from qtdog_tf.quantization.noise import UniformNoiseQuantizer
 from qtdog_tf.quantization.quantizer import WeightQuantizer
 from qtdog_tf.quantization.start import MakeQuantizer
+from qtdog_tf.quantization.uniform_noise import UniformNoiseQuantizer
 from qtdog_tf.training.model import derive_seed
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.variants import INQ, NOISE, Variant

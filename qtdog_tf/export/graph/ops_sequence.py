@@ -47,7 +47,7 @@ class MatMul(Op):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Gelu(Op):
-    """`x * Phi(x)` with the exact distribution function of the normal law."""
+    """`x * Phi(x)` with the exact distribution function of the standard normal."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

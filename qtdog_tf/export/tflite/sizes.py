@@ -27,7 +27,7 @@ class Sizes:
         bits: the largest bit width of learned codes; 32 without any.
         paper_ratio: the paper's compression, 32 / bits.
         packed_bytes: codes packed to their bits; step sizes, BatchNorm, head in float32.
-        honest_ratio: the float model's bytes over `packed_bytes`.
+        packed_ratio: the float model's bytes over `packed_bytes`.
         folded_packed_bytes: the same with BatchNorm folded into the scales.
         folded_ratio: the float model's bytes over `folded_packed_bytes`.
         float_bytes: every weight of the float model in float32.
@@ -39,7 +39,7 @@ class Sizes:
     bits: int
     paper_ratio: float
     packed_bytes: int
-    honest_ratio: float
+    packed_ratio: float
     folded_packed_bytes: int
     folded_ratio: float
     float_bytes: int
@@ -65,7 +65,7 @@ def measure_sizes(path: Path, graph: ops.Graph, model: keras.Model) -> Sizes:
         bits=bits,
         paper_ratio=FLOAT_BITS / bits,
         packed_bytes=packed.packed_bytes,
-        honest_ratio=packed.ratio,
+        packed_ratio=packed.ratio,
         folded_packed_bytes=folded.packed_bytes,
         folded_ratio=folded.ratio,
         float_bytes=packed.float_bytes,

@@ -22,7 +22,7 @@ from qtdog_tf.report.numbers import (
     within,
 )
 from qtdog_tf.report.rounding import PAPER_KL, divergences, quantized_noise
-from qtdog_tf.report.said import Said, counted, nothing, tile
+from qtdog_tf.report.sentences import Said, counted, nothing, tile
 from qtdog_tf.statistics import paired_error
 
 
@@ -110,7 +110,7 @@ def noise_said(material: Material) -> Said:
         middle = short(float(np.median(inside)), 2)
         unclipped = f", {middle} in steps and without clipped weights"
     rest = (
-        f"Of {name}, the median divergence from a uniform law is "
+        f"Of {name}, the median divergence from a uniform distribution is "
         f"{short(float(np.median(values)), 2)} over {len(values)} layers{unclipped} (the paper's "
         f"five layers: {low:g} to {high:g})."
     )

@@ -73,7 +73,7 @@ def histogram(values: np.ndarray, bins: int = BINS) -> tuple[np.ndarray, np.ndar
 
     Returns:
         Counts [bins], and edges [bins + 1]. If all values are equal, so are the edges, and all
-        counts are equal too: the values are what a uniform law of width 0 gives.
+        counts are equal too: the values are what a uniform distribution of width 0 gives.
     """
     low, high = float(np.min(values)), float(np.max(values))
     if low == high:
@@ -91,7 +91,7 @@ def kl_to_uniform(counts: np.ndarray) -> float:
 
 
 def kl_of_uniform_sample(size: int, bins: int = BINS) -> float:
-    """The mean of `kl_to_uniform` over samples of a uniform law: what chance alone gives.
+    """The mean of `kl_to_uniform` over samples of a uniform distribution: what chance alone gives.
 
     Exact. The smallest and the largest number fall into the outer bins, since the bins span them;
     the others fall anywhere. For large samples it is (bins - 1) / (2 size).
@@ -118,8 +118,8 @@ def kl_of_uniform_sample(size: int, bins: int = BINS) -> float:
 def symmetry(values: np.ndarray, points: int = POINTS) -> dict[str, list[float]]:
     """Distances to the median: those of the lower half beside those of the upper half.
 
-    Of a symmetric law they are equal (symmetry plot: Chambers et al., "Graphical Methods for Data
-    Analysis", 1983).
+    Of a symmetric distribution they are equal (symmetry plot: Chambers et al., "Graphical Methods
+    for Data Analysis", 1983).
 
     Returns:
         "lower" and "upper": as many quantiles of each, from the smallest to the largest; `points`

@@ -11,18 +11,18 @@ import numpy as np
 from qtdog_tf.evaluation.accuracy_rows import all_targets, is_complete, mean_and_error
 from qtdog_tf.evaluation.method_names import rank
 from qtdog_tf.report.accuracies import accuracy_rows, own_rule_rows
+from qtdog_tf.report.blocks import Section, bullets, paragraph
 from qtdog_tf.report.html import Html, element
 from qtdog_tf.report.material import Material
-from qtdog_tf.report.minute_analyses import (
+from qtdog_tf.report.numbers import PM, percent, percent_and_error
+from qtdog_tf.report.sentences import Said, counted, nothing, tile
+from qtdog_tf.report.summary_analyses import (
     calibration_said,
     correlation_said,
     files_said,
     flattest_said,
     noise_said,
 )
-from qtdog_tf.report.numbers import PM, percent, percent_and_error
-from qtdog_tf.report.parts import Section, bullets, paragraph
-from qtdog_tf.report.said import Said, counted, nothing, tile
 from qtdog_tf.statistics import paired_differences, paired_error
 
 # A difference of fewer standard errors may well be chance.
