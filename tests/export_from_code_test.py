@@ -50,3 +50,8 @@ def test_a_model_in_memory_becomes_a_file_that_says_the_same(model, images, tmp_
 def test_images_that_do_not_fit_are_refused(model, images, labels, tmp_path):
     with pytest.raises(UserError, match=r"\[n, 16, 16, 3\] and labels"):
         export_tflite(model, tmp_path / "model.tflite", images, labels, CLASSES)
+
+
+def test_images_that_were_scaled_already_are_refused(model, images, tmp_path):
+    with pytest.raises(UserError, match="received floats of at most 1, which would be rounded"):
+        export_tflite(model, tmp_path / "model.tflite", images / 255.0, np.zeros(8), CLASSES)

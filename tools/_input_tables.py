@@ -55,18 +55,30 @@ def check_table(found: Mapping[int, Figures]) -> str:
     return format_table(header, rows)
 
 
-def best_of(rounds: Rounds) -> str:
-    """PyTorch's contender that takes least processor time, or the first if there is none."""
-    theirs = [name for name in rounds if name.startswith(TORCH)]
-    return min(
-        theirs or list(rounds)[:1],
-        key=lambda name: statistics.median(values["cpu_ms"] for values in rounds[name]),
-    )
+def fastest(rounds: Rounds) -> str:
+    """PyTorch's contender of most images a second, or the first of all if there is none."""
+    return max(_of_torch(rounds), key=lambda name: _median(rounds[name], "images_per_second"))
+
+
+def most_frugal(rounds: Rounds) -> str:
+    """PyTorch's contender that takes least processor time, or the first of all."""
+    return min(_of_torch(rounds), key=lambda name: _median(rounds[name], "cpu_ms"))
+
+
+def _of_torch(rounds: Rounds) -> list[str]:
+    return [name for name in rounds if name.startswith(TORCH)] or list(rounds)[:1]
+
+
+def _median(values: Sequence[Figures], key: str) -> float:
+    return statistics.median(value[key] for value in values)
 
 
 def rate_table(rounds: Rounds) -> str:
-    """Images a second and processor time of each contender, also beside `best_of` them."""
-    best = rounds[best_of(rounds)]
+    """Images a second and processor time of each contender, also beside the best of PyTorch.
+
+    By images a second that is the fastest of its settings, by processor time the most frugal.
+    """
+    quick, frugal = rounds[fastest(rounds)], rounds[most_frugal(rounds)]
     rows = [
         [
             contender,
@@ -75,11 +87,11 @@ def rate_table(rounds: Rounds) -> str:
             _scatter(
                 [
                     mine["images_per_second"] / its["images_per_second"]
-                    for mine, its in zip(values, best, strict=True)
+                    for mine, its in zip(values, quick, strict=True)
                 ]
             ),
             _scatter(
-                [its["cpu_ms"] / mine["cpu_ms"] for mine, its in zip(values, best, strict=True)]
+                [its["cpu_ms"] / mine["cpu_ms"] for mine, its in zip(values, frugal, strict=True)]
             ),
             _scatter([v["first_batch_s"] for v in values]),
             f"{values[-1]['mb']:,.0f}",

@@ -37,11 +37,12 @@ def export_tflite(
         **settings: fields of `ExportSettings`, e.g. `kind="int8"`, `input_type="uint8"`.
 
     Returns:
-        What was made and found; the file is there if `passed` is true.
+        What was made and found. If file and model do not agree, `passed` is false and there is no
+        file: look at `checks`.
 
     Raises:
-        UserError: if the file exists or is no .tflite, the images do not fit, or the model has no
-            file of that kind, naming the layer.
+        UserError: if the file exists or is no .tflite, the images do not fit or are scaled to 0 to
+            1, or the model has no file of that kind, naming the layer.
 
     Example:
 
@@ -56,6 +57,12 @@ def export_tflite(
         raise UserError(
             f"images of shape [n, {', '.join(map(str, shape))}] and labels of shape [n] are "
             f"needed; received {list(images.shape)} and {list(labels.shape)}"
+        )
+    if images.dtype.kind == "f" and images.max() <= 1:
+        raise UserError(
+            f"images must have pixels from 0 to 255; received floats of at most {images.max():g}, "
+            "which would be rounded to 0 and 1: the model has to take raw pixels, and scale them "
+            "itself by a Rescaling layer"
         )
     chosen = ExportSettings(**settings)
     pixels = round_pixels(images)
