@@ -17,6 +17,7 @@ from qtdog_tf.quantization.start import start_quantization
 from qtdog_tf.quantization.wrapper import quantize_wrappers
 from qtdog_tf.training.callbacks import StartQuantization
 from qtdog_tf.training.model import build_training_model
+from qtdog_tf.training.optimizer import QuantizationOptimizer
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.state import capture_state, unwrap_optimizer
 from tests.algorithms_models import (
@@ -198,3 +199,18 @@ def test_an_overflow_under_loss_scaling_skips_the_step(name):
     model.optimizer.dynamic_scale.assign(2.0**10)
     model.algorithm.step(model, inputs)
     assert int(model.optimizer.iterations.numpy()) == 1
+
+
+@pytest.mark.parametrize("name", ["irm", "vrex", "fishr", "mldg", "fish", "sagnet"])
+def test_methods_that_look_into_the_optimizer_say_which_one_they_need(name):
+    classifier = small_classifier()
+    algorithm = build_algorithm(AlgorithmSettings(algorithm=name))
+    model = AlgorithmModel(
+        classifier.inputs, classifier.outputs, algorithm=algorithm, num_domains=DOMAINS
+    )
+    with pytest.raises(UserError, match=f"{name} looks into the optimizer and received SGD: "):
+        model.compile(keras.optimizers.SGD(), loss="mse")
+    if name == "mldg":
+        with pytest.raises(UserError, match="mldg takes steps of Adam and received SGD"):
+            model.compile(QuantizationOptimizer(keras.optimizers.SGD()), loss="mse")
+    model.compile(QuantizationOptimizer(), loss="mse")

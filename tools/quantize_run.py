@@ -6,10 +6,10 @@ r"""Quantizes the models of a finished float run after training (PTQ), and evalu
   Optimal brain quantization (OBC), which calibrates on training images of the source domains:
     python -m tools.quantize_run --run=runs/a/night-trial0/erm --method=obc --bits=4
 
-The layers that training had wrapped are quantized (every convolution), one step size a channel, the
-one that rounding loses least with. The new folder is that of a run, so tools.evaluate,
-tools.export_tflite and tools.ensemble take it. The same command goes on with what an interrupted
-one left, and prints the table of what is finished.
+The layers that training had wrapped are quantized (every convolution; with --quantize_dense dense
+layers too), one step size a channel, the one that rounding loses least with. The new folder is that
+of a run, so tools.evaluate, tools.export_tflite and tools.ensemble take it. The same command goes
+on with what an interrupted one left, and prints the table of what is finished.
 
 OBC of EfficientNet-Lite0 takes minutes a model, of ResNet-50 hours: 2/3 d^3 operations for each
 output channel of d weights.

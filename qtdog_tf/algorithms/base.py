@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from qtdog_tf.algorithms.optimizer_state import reset_slots
+from qtdog_tf.algorithms.optimizer_state import reset_slots, unscaled
 from qtdog_tf.algorithms.passes import Outcome, Pass, backpropagate, forward_state, write
 from qtdog_tf.errors import UserError
 
@@ -43,6 +43,8 @@ class Algorithm:
             is a mean over images, see `qtdog_tf/algorithms/replicas.py`.
         min_domains: how many source domains it needs; with 1 it does not look at domains.
         min_images: how many images of each domain it needs in a batch.
+        needs_inner: whether it looks into the optimizer, which must then be a
+            `QuantizationOptimizer`.
         reset_step: the step at whose beginning the optimizer's moments are forgotten, or None.
         num_domains: D, after `build`.
     """
@@ -51,6 +53,7 @@ class Algorithm:
     splits_over_replicas = False
     min_domains = 1
     min_images = 1
+    needs_inner = False
     reset_step: int | None = None
 
     def build(self, model: keras.Model, num_domains: int) -> None:
@@ -80,6 +83,12 @@ class Algorithm:
         Raises:
             UserError: if the method cannot work with it.
         """
+        if self.needs_inner and not hasattr(unscaled(optimizer), "step_size_optimizer"):
+            raise UserError(
+                f"algorithm {self.name} looks into the optimizer and received "
+                f"{type(unscaled(optimizer)).__name__}: compile the model with a "
+                "QuantizationOptimizer around it"
+            )
 
     @property
     def variables(self) -> list[Any]:

@@ -14,8 +14,9 @@ class Fish(Algorithm):
     The inner updates are those of the model's optimizer, whose moments go on from step to step;
     one step counts once. Step sizes move in the same way, and stay positive between two positive
     values; so do statistics of batch normalization that learn, as DomainBed moves all that its
-    network holds. Dropout masks are the same in all passes of a step. Shi et al., "Gradient
-    Matching for Domain Generalization", ICLR 2022; as in DomainBed.
+    network holds. Dropout masks are the same in all passes of a step. A schedule of the
+    learning rate counts inner updates. Shi et al., "Gradient Matching for Domain Generalization",
+    ICLR 2022; as in DomainBed.
 
     Args:
         meta_lr: above 0, at most 1. Default 0.5.
@@ -25,12 +26,14 @@ class Fish(Algorithm):
     # Weights are set in the middle of a step, from gradients over all images of a domain.
     splits_over_replicas = False
     min_domains = 2
+    needs_inner = True
 
     def __init__(self, meta_lr: float = 0.5) -> None:
         self.meta_lr = meta_lr
 
     def connect(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Refuses loss scaling, see `refuse_loss_scaling`."""
+        super().connect(optimizer)
         refuse_loss_scaling(optimizer, self.name)
 
     def step(self, model: keras.Model, batch: Batch) -> Outcome:

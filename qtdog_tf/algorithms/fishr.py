@@ -29,6 +29,7 @@ class Fishr(FeatureAlgorithm):
     # The variance is over all images of a domain.
     splits_over_replicas = False
     min_domains = 2
+    needs_inner = True
     min_images = 2
 
     def __init__(

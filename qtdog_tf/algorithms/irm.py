@@ -25,6 +25,7 @@ class IRM(Algorithm):
     # The penalty is a product of means over the images of a domain.
     splits_over_replicas = False
     min_domains = 2
+    needs_inner = True
     min_images = 2
 
     def __init__(self, penalty_weight: float = 100.0, anneal_steps: int = 500) -> None:

@@ -32,6 +32,7 @@ class MLDG(Algorithm):
     # Adam's first step, g / |g|, is that of the gradient over all images of a domain.
     splits_over_replicas = False
     min_domains = 2
+    needs_inner = True
 
     def __init__(self, beta: float = 1.0, test_domains: int = 2, seed: int = 0) -> None:
         self.beta = beta
@@ -46,6 +47,17 @@ class MLDG(Algorithm):
                 f"algorithm mldg holds out {self.test_domains} of {num_domains} source domains, "
                 "which leaves none: lower mldg_test_domains"
             )
+
+    def connect(self, optimizer: keras.optimizers.Optimizer) -> None:
+        """See `Algorithm.connect`; it takes a step of Adam by itself, with the epsilon of these."""
+        super().connect(optimizer)
+        outer = unscaled(optimizer)
+        for inner in (outer.optimizer, outer.step_size_optimizer):
+            if not hasattr(inner, "epsilon"):
+                raise UserError(
+                    f"algorithm mldg takes steps of Adam and received {type(inner).__name__}: put "
+                    "an Adam into the QuantizationOptimizer"
+                )
 
     def draw(self, step: tf.Tensor) -> tf.Tensor:
         """The domains in random order, int32 [D]."""

@@ -33,6 +33,7 @@ class SagNet(FeatureAlgorithm):
     name = "sagnet"
     # Style and content may come from any image of the batch.
     splits_over_replicas = False
+    needs_inner = True
 
     def __init__(self, adversarial_weight: float = 0.1, seed: int = 0) -> None:
         self.adversarial_weight = adversarial_weight
@@ -58,6 +59,7 @@ class SagNet(FeatureAlgorithm):
 
     def connect(self, optimizer: keras.optimizers.Optimizer) -> None:
         """Makes the optimizers of both heads; refuses loss scaling, see `refuse_loss_scaling`."""
+        super().connect(optimizer)
         refuse_loss_scaling(optimizer, self.name)
         own = self.head.trainable_variables, self.style_head.trainable_variables
         self._heads = [_copy(optimizer.optimizer) for _ in own]

@@ -23,6 +23,7 @@ class VREx(Algorithm):
     # The variance is that of losses over all images of a domain.
     splits_over_replicas = False
     min_domains = 2
+    needs_inner = True
 
     def __init__(self, penalty_weight: float = 10.0, anneal_steps: int = 500) -> None:
         self.penalty_weight = penalty_weight

@@ -1,7 +1,8 @@
 """DiWA: one model whose weights are the mean of those of several runs (method, section 4).
 
-That works for runs that start from the same weights. A run notes `initialization_fingerprint`
-when it begins, and whoever picks the runs compares; the trained models no longer tell.
+That works for runs that start from the same weights. A run notes `initialization_fingerprint` of
+the weights that its model is built with, and whoever picks the runs compares; trained models no
+longer tell.
 """
 
 import hashlib

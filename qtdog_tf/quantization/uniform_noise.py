@@ -2,7 +2,8 @@
 
 In training a layer computes with w + n, n uniform in [-a, a) and new in every step; in evaluation
 with w. Rounding to a step size s changes a weight by up to s / 2, so noise of a = s / 2 has the
-size of the rounding error and none of its structure. The paper's control has one a for all weights.
+size of the rounding error and none of its structure. The paper's control has one a for all weights;
+here that is all wrapped kernels, as of quantization.
 
     n = a (2 u - 1),   u = stateless uniform of (seed, layer, step)
 
