@@ -45,6 +45,7 @@ from qtdog_tf.training.run_settings import RunSettings
 from qtdog_tf.training.settings import TrainSettings
 from qtdog_tf.training.strategy import check_strategy, open_strategy
 from qtdog_tf.training.tables import Summary
+from qtdog_tf.training.teacher import Teacher
 from qtdog_tf.training.trial import Trial, is_finished, trial_folder
 from qtdog_tf.training.variants import Variant, parse_variants
 from tools._flags import define_flags, settings_from_flags
@@ -73,13 +74,7 @@ def main(argv: list[str]) -> None:
     domain_set = open_domains(settings.data)
     roles = plan_roles(domain_set.names, wanted.target_domains, wanted.source_domains)
     output = Path(FLAGS.output)
-    teachers = {
-        role: open_teacher(
-            algorithm.teacher, algorithm.teacher_model, domain_set, role, settings.image_size
-        )
-        for role in roles
-        if algorithm.teacher
-    }
+    teachers = open_teachers(algorithm, domain_set, roles, settings.image_size)
     ensembles = plan_ensembles(roles, wanted.seeds, wanted.members, variants)
     seeds = member_seeds(wanted.seeds, wanted.members)
     plan = [(role, seed) for seed in seeds for role in roles]
@@ -114,6 +109,16 @@ def main(argv: list[str]) -> None:
     if ensembles:
         averaged = [average_members(ensemble, output) for ensemble in ensembles]
         print("\n" + outcome([], averaged))
+
+
+def open_teachers(
+    algorithm: AlgorithmSettings, domain_set: DomainSet, roles: Sequence[Roles], image_size: int
+) -> dict[Roles, Teacher]:
+    """The teacher of each choice of targets; none, if the algorithm has no teacher."""
+    if not algorithm.teacher:
+        return {}
+    run, model = algorithm.teacher, algorithm.teacher_model
+    return {role: open_teacher(run, model, domain_set, role, image_size) for role in roles}
 
 
 def look_before(

@@ -2,6 +2,9 @@
 
 import shlex
 from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 
 from qtdog_tf.evaluation.accuracy_rows import INCOMPLETE, Row, all_targets, is_complete
 from qtdog_tf.evaluation.method_names import rank
@@ -99,33 +102,12 @@ def _differences(material: Material, rows: Sequence[Row]) -> Html:
     others = [row for row in rows if row.name != material.baseline and not row.ensemble]
     if reference is None or not others:
         return Html("")
-    lines, points = [], []
-    for row in others:
-        differences = paired_differences(row.values, reference.values)
-        if not len(differences):
-            continue
-        mean, error = float(differences.mean()), paired_error(differences)
-        better, worse = (differences > 0).sum(), (differences < 0).sum()
-        lines.append(
-            [
-                row.name,
-                percent(mean, signed=True),
-                percent(error),
-                f"{better} / {worse}",
-                str(len(differences)),
-            ]
-        )
-        points.append(
-            {
-                "name": row.name,
-                "value": 100 * mean,
-                "error": None if error is None else 100 * error,
-            }
-        )
-    if not lines:
+    found = {row.name: paired_differences(row.values, reference.values) for row in others}
+    found = {name: differences for name, differences in found.items() if len(differences)}
+    if not found:
         return Html("")
     forest = svg_forest(
-        points,
+        [_difference_point(name, differences) for name, differences in found.items()],
         f"Difference to {material.baseline}",
         "percentage points of target accuracy",
         zero=True,
@@ -140,11 +122,31 @@ def _differences(material: Material, rows: Sequence[Row]) -> Html:
         )
         + table(
             [f"minus {material.baseline}", "mean", "std. error", "better / worse", "pairs"],
-            lines,
+            [_difference_line(name, differences) for name, differences in found.items()],
             "Paired differences of target accuracy, percentage points",
         )
         + figure(forest, "The same as a picture: to the right of the line is better.")
     )
+
+
+def _difference_line(name: str, differences: np.ndarray) -> list[str]:
+    better, worse = (differences > 0).sum(), (differences < 0).sum()
+    return [
+        name,
+        percent(float(differences.mean()), signed=True),
+        percent(paired_error(differences)),
+        f"{better} / {worse}",
+        str(len(differences)),
+    ]
+
+
+def _difference_point(name: str, differences: np.ndarray) -> dict[str, Any]:
+    error = paired_error(differences)
+    return {
+        "name": name,
+        "value": 100 * float(differences.mean()),
+        "error": None if error is None else 100 * error,
+    }
 
 
 def _without_target(material: Material) -> Html:
