@@ -26,7 +26,7 @@ from qtdog_tf.training.callbacks import FixPortions, Progress, StartQuantization
 from qtdog_tf.training.finish import SUMMARY, save_models, write_summary
 from qtdog_tf.training.interruption import Interruption
 from qtdog_tf.training.memory import check_memory, predict_memory
-from qtdog_tf.training.model import ModelPool
+from qtdog_tf.training.model_pool import ModelPool
 from qtdog_tf.training.phase import PhaseFolder, PhaseState, copy_logs
 from qtdog_tf.training.phase_run import SKIPPED, PhaseRun
 from qtdog_tf.training.progress import PhaseProgress
