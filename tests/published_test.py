@@ -1,5 +1,6 @@
 """The published figures: typed once more here for a sample, averages checked, mistakes refused."""
 
+import re
 from collections import Counter
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from qtdog_tf.data.catalog import CATALOG
 from qtdog_tf.published import AVERAGE, SOURCE, TARGET, Figure, printed_average, published
 from qtdog_tf.published.reading import check_table, read_tables
+from tests.programs import REPOSITORY
 
 FIVE = ("pacs", "vlcs", "office_home", "terra_incognita", "domain_net")
 
@@ -165,3 +167,18 @@ def test_a_mistake_in_the_file_is_noticed(change: Any, sentence: str) -> None:
 
 def test_the_files_say_nothing_twice() -> None:
     assert sum(len(table["rows"]) for table in read_tables().values()) == len(rows())
+
+
+def test_sections_of_the_method_that_are_cited_exist() -> None:
+    method = (REPOSITORY / "qtdog_tf" / "published" / "method.md").read_text(encoding="utf-8")
+    there = set(re.findall(r"^#{2,3} (\d+(?:\.\d+)?)", method, re.MULTILINE))
+    there |= set(re.findall(r"^\*\*(\d+\.\d+)", method, re.MULTILINE))
+    cited = set()
+    for folder, ending in (("qtdog_tf", "py"), ("tools", "py"), ("configs", "flags")):
+        for path in (REPOSITORY / folder).rglob(f"*.{ending}"):
+            text = re.sub(r"\s*\n#?\s*", " ", path.read_text(encoding="utf-8"))
+            for numbers in re.findall(
+                r"method,? (?:sections? )?((?:\d+(?:\.\d+)?(?:, | and | to )?)+)", text
+            ):
+                cited |= set(re.findall(r"\d+(?:\.\d+)?", numbers))
+    assert len(cited) > 20 and cited <= there

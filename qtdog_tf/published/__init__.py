@@ -1,6 +1,6 @@
 """The figures that papers print, each with its source, to put beside one's own.
 
-Facts of sections 8.1 to 8.7 of the specification, in the JSON files here; nothing is computed from
+Facts of sections 8.1 to 8.7 of method.md, in the JSON files here; nothing is computed from
 them but checks. Start from `published`.
 """
 
