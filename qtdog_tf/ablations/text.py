@@ -35,7 +35,8 @@ def ablation_text(table: AblationTable, rows: Sequence[RowValues]) -> str:
         table: the table.
         rows: of it, those that there are.
     """
-    parts = [f"{table.title} (method, section {table.section})", _main_table(table, rows)]
+    sections = "sections" if " " in table.section else "section"
+    parts = [f"{table.title} (method, {sections} {table.section})", _main_table(table, rows)]
     parts += [_orderings(table, rows, data) for data in _data_sets(table)]
     return "\n\n".join(part for part in parts if part)
 
