@@ -175,7 +175,7 @@ def test_averages_are_evaluated_and_kept_with_statistics_of_their_own():
 
 def test_a_run_keeps_the_statistics_of_its_averages(domain_set, tmp_path, monkeypatch):
     """Evaluated, saved, and the same bits after a break; the weights as trained keep theirs."""
-    more = {"freeze_batch_norm": False, "batch_norm_batches": 3}
+    more = {"freeze_batch_norm": False, "batch_norm_batches": 3, "eval_every": 7}
     settings = TrainSettings(**{**vars(SETTINGS), **more})
     variants = parse_variants(("qtdog5",))
     make_trial(domain_set, tmp_path / "a", settings).run(variants)
