@@ -14,6 +14,8 @@ from qtdog_tf.ablations.differences import (
     REVERSED,
     UNDECIDED,
     Difference,
+    Measured,
+    difference,
     orderings,
     paired,
     verdict,
@@ -195,10 +197,27 @@ def test_orderings_are_those_beyond_the_printed_error() -> None:
         ("y", "z", pytest.approx(2.3)),
         ("z", "w", pytest.approx(0.5)),
     ]  # z and x differ by 0.5 +- 0.5
-    measured = {"y": {("a", 0): 0.6, ("a", 1): 0.7}, "z": {("a", 0): 0.5, ("a", 1): 0.59}}
+    measured = {
+        "y": Measured({("a", 0): 0.6, ("a", 1): 0.7}),
+        "z": Measured({("a", 0): 0.5, ("a", 1): 0.59}),
+    }
     ((better, worse, points, own, word),) = verdicts(printed, measured)
     assert (better, worse, points, word) == ("y", "z", pytest.approx(2.3), HOLDS)
     assert own.mean == pytest.approx(10.5)
+
+
+def test_an_ensemble_is_compared_with_the_mean_over_trials() -> None:
+    pool = Measured({("a", 0): 0.70, ("b", 0): 0.90}, pooled=True)
+    single = Measured({("a", 0): 0.40, ("a", 1): 0.60, ("b", 0): 0.80, ("c", 0): 0.1})
+    found = difference(pool, single)
+    # Differences 20 and 10: mean 15, standard deviation 10 / sqrt(2).
+    assert found and found == Difference(pytest.approx(15.0), pytest.approx(5.0), 2, 0)
+    back = difference(single, pool)
+    assert back and back == Difference(pytest.approx(-15.0), pytest.approx(5.0), 0, 2)
+    other = Measured({("a", 0): 0.65}, pooled=True)
+    between = difference(pool, other)
+    assert between and between.mean == pytest.approx(5.0)
+    assert difference(other, Measured({("c", 0): 0.1})) is None
 
 
 TABLE = AblationTable(

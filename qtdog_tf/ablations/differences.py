@@ -5,9 +5,24 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from qtdog_tf.statistics import Pair, paired_differences, paired_error
 
 HOLDS, REVERSED, UNDECIDED = "holds", "reversed", "undecided"
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """What was measured of a row.
+
+    Attributes:
+        values: accuracies (0 to 1) by target and trial.
+        pooled: whether they are of ensembles.
+    """
+
+    values: Mapping[Pair, float]
+    pooled: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +59,34 @@ def paired(one: Mapping[Pair, float], other: Mapping[Pair, float]) -> Difference
         return None
     better, worse = int((points > 0).sum()), int((points < 0).sum())
     return Difference(float(points.mean()), paired_error(points), better, worse)
+
+
+def difference(one: Measured, other: Measured) -> Difference | None:
+    """The difference of two rows; None if they have no run to compare.
+
+    An ensemble, of which there is one a target, is compared with the mean over trials of a single
+    model: by what the first of these happens to have, it would look good or bad by chance.
+
+    Args:
+        one: of a row.
+        other: is taken from it.
+    """
+    if one.pooled == other.pooled:
+        return paired(one.values, other.values)
+    if one.pooled:
+        return paired(one.values, _mean_over_trials(other.values, one.values))
+    return paired(_mean_over_trials(one.values, other.values), other.values)
+
+
+def _mean_over_trials(
+    values: Mapping[Pair, float], ensembles: Mapping[Pair, float]
+) -> dict[Pair, float]:
+    """The mean over trials of each target, under the names of the ensembles of that target."""
+    by_target = {
+        name: [value for (target, _), value in values.items() if target == name]
+        for name, _ in ensembles
+    }
+    return {pair: float(np.mean(by_target[pair[0]])) for pair in ensembles if by_target[pair[0]]}
 
 
 def verdict(printed: float, own: Difference) -> str:
@@ -88,20 +131,22 @@ def orderings(
 
 def verdicts(
     printed: Mapping[str, tuple[float, float | None]],
-    measured: Mapping[str, Mapping[Pair, float]],
+    measured: Mapping[str, Measured],
 ) -> list[tuple[str, str, float, Difference, str]]:
     """What is true here of each ordering of the paper, as far as both rows were measured.
 
     Args:
         printed: see `orderings`.
-        measured: accuracies by target and trial, by label.
+        measured: what was measured of each row, by label.
 
     Returns:
         (better row, worse row, points in print, difference here, verdict).
     """
     found = []
     for better, worse, points in orderings(printed):
-        own = paired(measured.get(better, {}), measured.get(worse, {}))
+        if better not in measured or worse not in measured:
+            continue
+        own = difference(measured[better], measured[worse])
         if own is not None:
             found.append((better, worse, points, own, verdict(points, own)))
     return found

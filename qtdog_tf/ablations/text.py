@@ -1,17 +1,16 @@
 """An ablation as text for a person: here, in the paper, and which orderings agree."""
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
-from qtdog_tf.ablations.differences import counts, paired, verdicts
+from qtdog_tf.ablations.differences import Measured, counts, difference, verdicts
 from qtdog_tf.ablations.types import AblationTable
 from qtdog_tf.ablations.values import RowValues
 from qtdog_tf.data.catalog import CATALOG
 from qtdog_tf.evaluation.accuracy_rows import Row, all_targets, mean_and_error
 from qtdog_tf.published import SOURCE, Figure
-from qtdog_tf.statistics import Pair
 from qtdog_tf.tables import format_table
 
 LEGEND = (
@@ -19,8 +18,13 @@ LEGEND = (
     'minus: mean difference to the row "{reference}" over runs of equal target and trial, +- its '
     "standard error over these pairs; better / worse: pairs. validation: on source domains, which "
     "the step was selected by. minutes: of training, with evaluations and the float phase. "
+    "{ensembles}"
     "paper: other data, other network ({networks}); only orderings can "
     "be compared."
+)
+_ENSEMBLES = (
+    "(5): an ensemble, one a target; compared with the mean over trials of the other row, and its "
+    "pairs are targets; minutes of all its members. "
 )
 _WIDTH = 100
 
@@ -42,7 +46,7 @@ def ablation_text(table: AblationTable, rows: Sequence[RowValues]) -> str:
 
 
 def _main_table(table: AblationTable, rows: Sequence[RowValues]) -> str:
-    reference = next((r.values for r in rows if r.row.label == table.reference), {})
+    values = {r.row.label: Measured(r.values, r.row.pooled) for r in rows}
     measured = [Row(r.row.label, r.values) for r in rows]
     checked = [Row(r.row.label, r.validation) for r in rows]
     times = [list(r.minutes.values()) for r in rows]
@@ -62,11 +66,13 @@ def _main_table(table: AblationTable, rows: Sequence[RowValues]) -> str:
     lines = []
     for own, validation, minutes in zip(measured, checked, times, strict=True):
         is_reference = own.name == table.reference
-        difference = None if is_reference else paired(own.values, reference)
+        found = None
+        if table.reference in values and not is_reference:
+            found = difference(values[own.name], values[table.reference])
         cells = [own.name, str(len(own.values)), _mean(own, measured)]
         cells += ["", ""] if is_reference else ["-", "-"]
-        if difference:
-            cells[-2:] = [difference.text, f"{difference.better} / {difference.worse}"]
+        if found:
+            cells[-2:] = [found.text, f"{found.better} / {found.worse}"]
         cells += [_mean(validation, checked), _minutes(minutes)]
         for figures in (*printed.values(), *sources.values()):
             cells.append(_figure(figures.get(own.name)))
@@ -76,6 +82,7 @@ def _main_table(table: AblationTable, rows: Sequence[RowValues]) -> str:
         what=_SOURCE_TEST if table.in_domain else _TARGET_IN,
         reference=table.reference,
         networks=", ".join(networks),
+        ensembles=_ENSEMBLES if any(r.row.pooled for r in rows) else "",
     )
     return f"{format_table(header, lines)}\n{textwrap.fill(legend, _WIDTH)}"
 
@@ -84,7 +91,7 @@ def _orderings(table: AblationTable, rows: Sequence[RowValues], data: str) -> st
     """Which of the paper's orderings on one data set hold here; empty if none can be told."""
     figures = _printed_of(table, table.part)[data]
     printed = {label: (figure.value, figure.error) for label, figure in figures.items()}
-    measured: dict[str, Mapping[Pair, float]] = {r.row.label: r.values for r in rows}
+    measured = {r.row.label: Measured(r.values, r.row.pooled) for r in rows}
     results = verdicts(printed, measured)
     if table.against:
         results = [each for each in results if set(each[:2]) & set(table.against)]
