@@ -17,6 +17,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from absl import flags
 from tqdm import tqdm
 
@@ -52,6 +53,8 @@ _BITS, _IMAGES, _SEED = 7, 16, 0
 def main(argv: list[str]) -> None:
     """Exports what is not in the report yet, and prints it."""
     refuse_arguments(argv)
+    # Each network has functions of its own, which TensorFlow takes for one that is traced anew.
+    tf.get_logger().setLevel("ERROR")
     report = Path(FLAGS.report)
     found: list[dict[str, Any]] = read_json(report) if report.exists() else []
     if FLAGS.output:
