@@ -46,7 +46,7 @@ def ablation_text(table: AblationTable, rows: Sequence[RowValues]) -> str:
 
 
 def _main_table(table: AblationTable, rows: Sequence[RowValues]) -> str:
-    values = {r.row.label: Measured(r.values, r.row.pooled) for r in rows}
+    values = _by_label(rows)
     measured = [Row(r.row.label, r.values) for r in rows]
     checked = [Row(r.row.label, r.validation) for r in rows]
     times = [list(r.minutes.values()) for r in rows]
@@ -91,7 +91,7 @@ def _orderings(table: AblationTable, rows: Sequence[RowValues], data: str) -> st
     """Which of the paper's orderings on one data set hold here; empty if none can be told."""
     figures = _printed_of(table, table.part)[data]
     printed = {label: (figure.value, figure.error) for label, figure in figures.items()}
-    measured = {r.row.label: Measured(r.values, r.row.pooled) for r in rows}
+    measured = _by_label(rows)
     results = verdicts(printed, measured)
     if table.against:
         results = [each for each in results if set(each[:2]) & set(table.against)]
@@ -105,6 +105,10 @@ def _orderings(table: AblationTable, rows: Sequence[RowValues], data: str) -> st
     of_figures = {label: f.note for label, f in figures.items() if f.note and label in measured}
     notes = [f"note: {label}: {note}" for label, note in of_figures.items()]
     return "\n".join([format_table(header, lines), f"{counts(results)}.", *notes])
+
+
+def _by_label(rows: Sequence[RowValues]) -> dict[str, Measured]:
+    return {r.row.label: Measured(r.values, r.row.pooled) for r in rows}
 
 
 def _printed_of(table: AblationTable, part: str) -> dict[str, dict[str, Figure]]:

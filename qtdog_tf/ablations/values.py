@@ -71,9 +71,9 @@ def read_rows(
                 continue
             summary = read_summary(path)
             measured = summary["rows"].get(row_of_model(row.model or model), {})
-            for key, found_of in ((table.key, values), ("source_accuracy", validation)):
+            for key, by_pair in ((table.key, values), ("source_accuracy", validation)):
                 if key in measured:
-                    found_of[pair] = measured[key]
+                    by_pair[pair] = measured[key]
             members = [Path(member["run"]).parent.name for member in summary.get(MEMBERS, ())]
             parts = [folder.with_name(name) for name in members] or [folder]
             times = [training_minutes(part, row.trained) for part in parts]
