@@ -7,7 +7,7 @@ is nothing to do.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -37,14 +37,9 @@ class BatchStatistics:
         if not learning_layers(model):
             yield
             return
-        variables = forward_state(model)
-        before = [variable.numpy() for variable in variables]
-        try:
+        with _restored(forward_state(model)):
             measure_statistics(model, self._batches())
             yield
-        finally:
-            for variable, value in zip(variables, before, strict=True):
-                variable.assign(value)
 
 
 def learning_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]:
@@ -61,8 +56,8 @@ def learning_layers(model: keras.Model) -> list[keras.layers.BatchNormalization]
 def measure_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
     """Sets moving means and variances to the means of those of batches, each counting the same.
 
-    The passes are those of training, dropout included; random numbers go on from where they were.
-    A model without such layers stays as it is.
+    The passes are those of training, dropout included; afterwards random numbers go on as if there
+    had been none. A model without such layers stays as it is.
 
     Args:
         model: its weights are taken as they are.
@@ -76,7 +71,6 @@ def measure_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
         return
     statistics = [v for layer in layers for v in (layer.moving_mean, layer.moving_variance)]
     others = [v for v in forward_state(model) if not any(v is mine for mine in statistics)]
-    before = [variable.numpy() for variable in others]
     sums = [tf.Variable(tf.zeros(v.shape, tf.float64)) for v in statistics]
 
     @tf.function(reduce_retracing=True)
@@ -86,7 +80,7 @@ def measure_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
             total.assign_add(tf.cast(tf.convert_to_tensor(variable), tf.float64))
 
     count = 0
-    with _without_memory(layers):
+    with _restored(others), _without_memory(layers):
         for inputs in batches:
             add(inputs)
             count += 1
@@ -94,8 +88,17 @@ def measure_statistics(model: keras.Model, batches: Iterable[Any]) -> None:
         raise ValueError("no batch to measure the statistics of batch normalization on")
     for variable, total in zip(statistics, sums, strict=True):
         variable.assign(tf.cast(total / count, variable.dtype))
-    for variable, value in zip(others, before, strict=True):
-        variable.assign(value)
+
+
+@contextlib.contextmanager
+def _restored(variables: Sequence[Any]) -> Iterator[None]:
+    """After this context, variables are what they were."""
+    before = [variable.numpy() for variable in variables]
+    try:
+        yield
+    finally:
+        for variable, value in zip(variables, before, strict=True):
+            variable.assign(value)
 
 
 @contextlib.contextmanager
