@@ -212,6 +212,13 @@ def test_a_network_with_one_of_everything_with_float_activations(
         np.testing.assert_array_equal(np.moveaxis(stored, 0, -1), codes)
 
 
+def test_biases_that_are_all_the_same_get_a_code_for_each_channel(files: Files) -> None:
+    # Of a constant the converter would store one code, in the step of one channel, for all.
+    model = quantized(network(lambda x: head(layers.Conv2D(8, 3, name="same")(x))))
+    model.get_layer("quant_same").layer.bias.assign(np.full(8, 0.5))
+    check(files.of("same", spread(model)), INTEGER_ERROR)
+
+
 @pytest.mark.parametrize("average", ["logits", "probabilities"])
 def test_an_ensemble_is_one_integer_file(files: Files, average: str) -> None:
     members = [shared_tiny(), tiny(5, seed=1)]

@@ -50,6 +50,19 @@ def test_live_channels_are_left_alone() -> None:
     np.testing.assert_array_equal(conv.bias, [1e6, -2.0])
 
 
+@pytest.mark.parametrize("bias", [0.5, -2.0, 1e-30])
+def test_biases_that_are_all_the_same_differ_by_a_float32(bias: float) -> None:
+    conv, _ = quantized(graph_of([3, 9, 1], [0.5, 0.25, 0.5], [bias] * 3), [0.0] * 3)
+    stored = conv.bias.astype(np.float32)
+    assert stored[0] == np.nextafter(np.float32(bias), np.float32(np.inf))
+    assert stored[1] == stored[2] == np.float32(bias) != stored[0]
+
+
+def test_biases_of_0_stay_0() -> None:
+    conv, _ = quantized(graph_of([3, 9], [0.5, 0.25], [0.0, 0.0]), [0.0, 0.0])
+    assert conv.bias.tolist() == [0.0, 0.0]
+
+
 def test_a_channel_whose_bias_would_overflow_gives_its_mean() -> None:
     # In steps of 1 (the pixels') times 1e-10, a bias of 3 is 3e10: no 32-bit integer.
     graph = graph_of([3, 0, 9], [0.5, 1e-10, 1e-10], [1.0, 3.0, -2.0])

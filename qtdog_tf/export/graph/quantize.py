@@ -69,6 +69,7 @@ def quantize_graph(
     for op in round_weights(graph).ops:
         if isinstance(op, ops.Conv):
             op, found = _silence(op, calibration, largest_code(op, weight_bits))
+            op = _vary_bias(op)
             dead += found
         operations.append(op)
     return ops.Graph(tuple(operations)), dead
@@ -127,6 +128,18 @@ def check_int4(graph: ops.Graph) -> None:
             )
         if int(np.abs(codes).max()) > INT4_MAX:
             raise UserError(f"layer {conv.layer} uses the code -8, int4 has -7 to 7: {how}")
+
+
+def _vary_bias(conv: ops.Conv) -> ops.Conv:
+    """Makes one bias a float32 larger if all are the same.
+
+    Of a constant the converter stores one code, in the step of one channel, for all channels.
+    """
+    bias = conv.bias.astype(np.float32)
+    if bias[0] == 0 or np.any(bias != bias[0]):
+        return conv
+    bias[0] = np.nextafter(bias[0], np.float32(np.inf))
+    return dataclasses.replace(conv, bias=bias.astype(np.float64))
 
 
 def _silence(
