@@ -46,7 +46,8 @@ def test_quantized_runs_never_select_a_float_step() -> None:
 
 
 def test_first_of_equal_steps_wins() -> None:
-    assert select(candidates(RUN, "raw", 20), "source_validation").step == 20
+    tied = [evaluation(step, 0.7, 0.5, 0.5) for step in (40, 20, 30)]
+    assert select(candidates(tied, "raw"), "source_validation").step == 20
 
 
 def test_last_and_oracle() -> None:

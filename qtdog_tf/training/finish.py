@@ -1,7 +1,8 @@
 """The end of a run: its models as `.keras` files, and its summary, written last."""
 
+import contextlib
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def save_models(
 ) -> None:
     """Saves the last and the selected weights, as trained and averaged; leaves the last in place.
 
-    INQ's weights are saved as the levels that the model computes with.
+    INQ's weights are saved as the levels that the model computes with. If a float step before K was
+    selected, as the released code may, a float model is saved.
 
     Args:
         model: at the end of training.
@@ -60,10 +62,25 @@ def save_models(
             save_model(model, folder / model_file("last", average.name))
     last = model.get_weights()
     for keeper in keepers:
+        assert keeper.evaluation is not None
         model.set_weights(keeper.values)
-        _put_on_levels(model)
-        save_model(model, folder / model_file("selected", keeper.weights))
+        with contextlib.nullcontext() if keeper.evaluation.quantized else _not_quantized(model):
+            _put_on_levels(model)
+            save_model(model, folder / model_file("selected", keeper.weights))
     model.set_weights(last)
+
+
+@contextlib.contextmanager
+def _not_quantized(model: keras.Model) -> Iterator[None]:
+    """Within this context no layer quantizes: the step sizes of a float step mean nothing yet."""
+    modes = [(wrapper, wrapper.mode) for wrapper in quantize_wrappers(model) if wrapper.holds_codes]
+    for wrapper, _ in modes:
+        wrapper.set_mode("off")
+    try:
+        yield
+    finally:
+        for wrapper, mode in modes:
+            wrapper.set_mode(mode)
 
 
 def _put_on_levels(model: keras.Model) -> None:
