@@ -3,7 +3,7 @@
 It writes pages to the terminal, keeps its memory, and a fault in it ends the process: in a child,
 all of that goes to a log file, and the parent says in one sentence what went wrong.
 
-Start with `convert`. The child runs this file as a program.
+Start with `convert`. The child is `_convert_child.py`.
 """
 
 import contextlib
@@ -22,6 +22,7 @@ from qtdog_tf.errors import UserError
 from qtdog_tf.files import replacing
 
 PLAIN, INTEGER, HALF = "plain", "integer", "half"
+_CHILD = Path(__file__).with_name("_convert_child.py")
 _BYTES_PER_MAXRSS = 1 if sys.platform == "darwin" else 1024
 
 
@@ -58,27 +59,24 @@ def convert(
     log.parent.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with replacing(output) as temporary:
-        options = {"numbers": numbers, "input_type": input_type}
-        command = [sys.executable, "-m", "qtdog_tf.export.convert", str(saved_model)]
+        options = {
+            "optimize": numbers != PLAIN,
+            "half": numbers == HALF,
+            "ends": input_type if numbers == INTEGER else None,
+        }
+        command = [sys.executable, "-P", str(_CHILD), str(saved_model)]
         with log.open("wb") as file:
             process = subprocess.Popen(
                 [*command, str(temporary), json.dumps(options)],
                 stdout=file,
                 stderr=subprocess.STDOUT,
                 stdin=subprocess.DEVNULL,
-                env=_environment(),
+                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
             )
             status, usage = _wait(process)
         if status != 0 or temporary.stat().st_size == 0:
             raise UserError(_why_failed(status, log))
     return Conversion(time.monotonic() - began, usage.ru_maxrss * _BYTES_PER_MAXRSS)
-
-
-def _environment() -> dict[str, str]:
-    """The parent's, with the folder that this package was imported from."""
-    root = str(Path(__file__).resolve().parents[2])
-    paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "0"}
 
 
 def _wait(process: subprocess.Popen) -> tuple[int, resource.struct_rusage]:
@@ -109,24 +107,3 @@ def _why_failed(status: int, log: Path) -> str:
     layer = re.search(r'fused\["\w+:", "([^"/@]+)/', text)
     where = f" at layer {layer[1]}" if layer else ""
     return f"the converter failed{where} ({reason.strip()[:200]}); all that it said is in {log}"
-
-
-def main(arguments: list[str]) -> None:
-    """What the child does: converts arguments[0] to arguments[1]."""
-    import tensorflow as tf
-
-    saved_model, output, text = arguments
-    options = json.loads(text)
-    converter = tf.lite.TFLiteConverter.from_saved_model(saved_model)
-    if options["numbers"] != PLAIN:
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    if options["numbers"] == HALF:
-        converter.target_spec.supported_types = [tf.float16]
-    if options["numbers"] == INTEGER:
-        converter.inference_input_type = tf.as_dtype(options["input_type"])
-        converter.inference_output_type = tf.as_dtype(options["input_type"])
-    Path(output).write_bytes(converter.convert())
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
