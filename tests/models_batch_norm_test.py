@@ -51,6 +51,21 @@ def test_gradients_are_the_closed_forms(shape: tuple[int, ...]) -> None:
     np.testing.assert_allclose(dbeta, upstream.sum(axes), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
+def test_a_gpu_gets_operations_whose_gradients_are_deterministic(
+    gpus: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = (4, 5, 6, 3)
+    layer, (gamma, beta, mean, variance) = _layer(shape, epsilon=1e-3)
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: gpus)
+    call = tf.function(lambda x: layer(x, training=True))
+    x = np.random.default_rng(1).normal(size=shape).astype(np.float32)
+    expected = (x - mean) / np.sqrt(variance + 1e-3) * gamma + beta
+    np.testing.assert_allclose(call(x), expected, rtol=1e-5, atol=1e-5)
+    kinds = {operation.type for operation in call.get_concrete_function(x).graph.get_operations()}
+    assert ("FusedBatchNormV3" in kinds) == (not gpus)
+
+
 def test_gradients_can_be_differentiated_again() -> None:
     """Sharpness measures need Hessian-vector products through the layer."""
     layer, (gamma, _, _, variance) = _layer((2, 4, 4, 3), epsilon=1e-3)

@@ -1,7 +1,7 @@
 """What goes wrong while training runs, and what is left of it: all of it, and a plain sentence."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.environment import numeric_environment
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import read_json
+from qtdog_tf.training import phase_run as phase_run_module
 from qtdog_tf.training import trial as trial_module
 from qtdog_tf.training.bad_images import without_images
 from qtdog_tf.training.callbacks import LossLog
@@ -42,6 +43,14 @@ def train(
     return summary
 
 
+@pytest.fixture(scope="module", autouse=True)
+def losses_are_logged_often() -> Iterator[None]:
+    """Lines of loss.csv are means over 7 steps, which breaks fall into."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(LossLog.__init__, "__defaults__", (7,))
+        yield
+
+
 @pytest.fixture(scope="module")
 def straight(domain_set: DomainSet, tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     output = tmp_path_factory.mktemp("straight")
@@ -61,24 +70,54 @@ def after_steps(monkeypatch: pytest.MonkeyPatch, steps: int, act: Callable[[], N
     monkeypatch.setattr(LossLog, "on_train_batch_end", acting)
 
 
-@pytest.mark.parametrize("steps", [3, 5, 6, 9, 14])
-def test_a_signal_saves_at_once_and_the_run_goes_on_to_the_same_bits(
-    domain_set: DomainSet,
-    straight: dict[str, str],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    steps: int,
+def test_signals_save_at_once_and_the_run_goes_on_to_the_same_bits(
+    domain_set: DomainSet, straight: dict[str, str], tmp_path: Path
 ) -> None:
     """After steps 5, 9 and 14 an evaluation is due, which is broken off and made good later."""
-    after_steps(monkeypatch, steps, lambda: signal.raise_signal(signal.SIGTERM))
-    with pytest.raises(Interrupted, match="SIGTERM"):
-        train(domain_set, tmp_path)
-    phase = "float" if steps <= 6 else "qtdog5"
-    saved = tmp_path / "line-trial0" / phase / "checkpoints" / f"step-{steps:06d}.npz"
-    assert saved.exists()
-    monkeypatch.undo()
+    for steps in (3, 5, 6, 9, 14):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(Interrupted, match="SIGTERM"):
+            after_steps(patch, steps, lambda: signal.raise_signal(signal.SIGTERM))
+            train(domain_set, tmp_path)
+        phase = "float" if steps <= 6 else "qtdog5"
+        saved = tmp_path / "line-trial0" / phase / "checkpoints" / f"step-{steps:06d}.npz"
+        assert saved.exists()
     train(domain_set, tmp_path)
     assert run_digests(tmp_path) == straight
+
+
+def test_a_kill_after_an_evaluation_was_made_good_loses_no_sum(
+    domain_set: DomainSet, straight: dict[str, str], tmp_path: Path
+) -> None:
+    """What it saved is all that is left of the running means of steps before."""
+
+    def kill() -> None:
+        raise MemoryError
+
+    for act, steps, error in (
+        (lambda: signal.raise_signal(signal.SIGTERM), 5, Interrupted),
+        (kill, 6, MemoryError),
+    ):
+        with pytest.MonkeyPatch.context() as patch, pytest.raises(error):
+            after_steps(patch, steps, act)
+            train(domain_set, tmp_path)
+    train(domain_set, tmp_path)
+    assert run_digests(tmp_path) == straight
+
+
+def test_checkpoints_come_as_often_as_asked_for_with_several_steps_an_execution(
+    domain_set: DomainSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TrainSettings(**{**vars(SETTINGS), "steps_per_execution": 2, "eval_every": 14})
+    saved: list[int] = []
+    monkeypatch.setattr(
+        phase_run_module.PhaseRun,
+        "save",
+        lambda self, save=phase_run_module.PhaseRun.save: (saved.append(self.step), save(self)),
+    )
+    train(domain_set, tmp_path, settings, checkpoint_every=3)
+    # Executions end after even steps: that of step 0, which is evaluated; the first ones at or past
+    # 3, 6 (K), 9 and 12; the end.
+    assert saved == [2, 4, 6, 10, 12, 14]
 
 
 def test_a_damaged_checkpoint_costs_the_steps_since_the_one_before(

@@ -94,7 +94,8 @@ def _mnist_cnn(
 def _refuse_weights(name: str, weights: Weights) -> None:
     if weights is not None:
         raise UserError(
-            f"backbone {name!r} has no pretrained weights ({weights}): use weights=None"
+            f"backbone {name!r} has no pretrained weights ({weights}): use weights=None, or "
+            "--weights=none"
         )
 
 

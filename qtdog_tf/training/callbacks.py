@@ -10,8 +10,14 @@ from tqdm import tqdm
 
 from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.quantization.inq_quantizer import INQWeightQuantizer
-from qtdog_tf.quantization.start import MakeQuantizer, is_quantized, start_quantization
+from qtdog_tf.quantization.start import (
+    MakeQuantizer,
+    has_step_sizes,
+    is_quantized,
+    start_quantization,
+)
 from qtdog_tf.quantization.wrapper import check_mode, quantize_wrappers
+from qtdog_tf.training.optimizer import QuantizationOptimizer
 
 
 class StartQuantization(keras.callbacks.Callback):
@@ -21,7 +27,9 @@ class StartQuantization(keras.callbacks.Callback):
 
         model.fit(data, callbacks=[StartQuantization(step=2000)])
 
-    Steps are the optimizer's, so epochs and interrupted runs do not matter.
+    Steps are the optimizer's, so epochs do not matter. Nor do interrupted runs: a model that gets
+    weights and optimizer of a step after K back (`keras.callbacks.BackupAndRestore`) goes on with
+    the step sizes that it had learned. Averages in the optimizer take note of the start.
 
     Args:
         step: step K, whose update is the first quantized one. Paper: 2000 of 5000.
@@ -56,10 +64,24 @@ class StartQuantization(keras.callbacks.Callback):
             )
 
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
-        """Starts quantization, if this is step K."""
-        if not self.started and int(self.model.optimizer.iterations.numpy()) >= self.step:
-            start_quantization(self.model, self.mode, self.make_quantizer)
-            self.started = True
+        """Starts quantization, if this is step K, or goes on with it after a restart."""
+        step = int(self.model.optimizer.iterations.numpy())
+        if self.started or step < self.step:
+            return
+        goes_on = step >= self.step + self.model.steps_per_execution and has_step_sizes(self.model)
+        if self.mode != "off" and not goes_on:
+            for average in _averages(self.model):
+                average.restart(step)
+        start_quantization(self.model, self.mode, self.make_quantizer, keep_step_sizes=goes_on)
+        self.started = True
+
+
+def _averages(model: keras.Model) -> list[WeightAverage]:
+    """Those that the model's optimizer keeps; none if it is not this package's."""
+    optimizer = model.optimizer
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        optimizer = optimizer.inner_optimizer
+    return list(optimizer.averages) if isinstance(optimizer, QuantizationOptimizer) else []
 
 
 class FixPortions(keras.callbacks.Callback):
@@ -108,7 +130,7 @@ class FixPortions(keras.callbacks.Callback):
                 if isinstance(quantizer, INQWeightQuantizer):
                     quantizer.fix(weight, variables, due[-1])
         # A model that goes on from a later step has averages that began there.
-        if step == self.schedule[-1][0]:
+        if 0 <= step - self.schedule[-1][0] < self.model.steps_per_execution:
             for average in self.averages:
                 average.begin_anew(step)
 

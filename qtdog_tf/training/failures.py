@@ -60,6 +60,11 @@ def bad_training_images(
             f"{settings.images_per_domain}) or image_size (now {settings.image_size}) in another "
             "output folder"
         ) from error
+    if isinstance(error, tf.errors.UnimplementedError) and "deterministic" in error.message.lower():
+        raise UserError(
+            "an operation of this network cannot repeat itself bit for bit on this device "
+            f"({_first_line(error)}): add --nodeterministic, with another output folder"
+        ) from error
     steps = range(step, step + settings.steps_per_execution)
     problems = unreadable([path for s in steps for path in batches.paths(s, skipped)])
     if not problems:
@@ -76,6 +81,10 @@ def _blame_evaluation(error: tf.errors.OpError, batches: Batches) -> NoReturn:
     raise UserError(
         f"image {some(problems)}: evaluations need it; mend it and the same command goes on"
     ) from error
+
+
+def _first_line(error: tf.errors.OpError) -> str:
+    return error.message.strip().partition("\n")[0].rstrip(".")
 
 
 def some(problems: dict[str, str]) -> str:

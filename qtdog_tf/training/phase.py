@@ -20,7 +20,7 @@ from qtdog_tf.runs import ResultsLog
 from qtdog_tf.training.checkpoints import Checkpoint, CheckpointStore
 from qtdog_tf.training.scalars import ScalarsLog
 from qtdog_tf.training.selection import KeepSelected
-from qtdog_tf.training.state import State, capture_state, metric_variables
+from qtdog_tf.training.state import State, capture_state
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,6 +93,7 @@ class PhaseFolder:
         keepers: Sequence[KeepSelected],
         averages: Sequence[WeightAverage],
         *,
+        metrics: Sequence[np.ndarray],
         told: int,
         pending: bool,
         moves: Sequence[str] = (),
@@ -100,8 +101,8 @@ class PhaseFolder:
         """Writes the full state; the arguments are those of `PhaseState`."""
         step = int(model.optimizer.iterations.numpy())
         arrays = {f"state/{name}": value for name, value in capture_state(model).items()}
-        for number, variable in enumerate(metric_variables(model)):
-            arrays[f"metrics/{number:04d}"] = np.asarray(variable.numpy())
+        for number, value in enumerate(metrics):
+            arrays[f"metrics/{number:04d}"] = np.asarray(value)
         sets: dict[str, list[np.ndarray]] = {}
         kept = {}
         for keeper in keepers:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from qtdog_tf.errors import UserError
@@ -120,24 +121,26 @@ class PhaseRun(keras.callbacks.Callback):
         self.folder.path.mkdir(parents=True, exist_ok=True)
         self._tensorboard.rewrite(self.folder.results.read(), self.folder.scalars.read())
         try:
-            if self.evaluation.is_pending(self.step - 1):
-                self.evaluation.evaluate(self.step - 1)
-                self.save()
-            while self.step < stop:
-                self._fit(stop, callbacks)
+            while self.step < stop or self.evaluation.is_pending(self.step - 1):
+                self._go_on(stop, callbacks)
         except Interrupted:
             self.save()
             raise
         if self.folder.checkpoints.steps()[-1:] != [self.step]:
             self.save()
 
-    def _fit(self, stop: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
-        batches = self._prepare(stop)
-        everything = [*callbacks, LossLog(self.folder.losses), self.evaluation, self]
+    def _go_on(self, stop: int, callbacks: Sequence[keras.callbacks.Callback]) -> None:
+        """Makes an evaluation good that was broken off, and trains, up to an image that is bad."""
         try:
-            self.model.fit(batches, verbose=0, shuffle=False, callbacks=everything)
+            if self.evaluation.is_pending(self.step - 1):
+                self.evaluation.evaluate(self.step - 1)
+                self.save()
+            if self.step < stop:
+                batches = self._prepare(stop)
+                everything = [*callbacks, LossLog(self.folder.losses), self.evaluation, self]
+                self.model.fit(batches, verbose=0, shuffle=False, callbacks=everything)
         except tf.errors.OpError as error:
-            self._metrics = [variable.numpy() for variable in metric_variables(self.model)]
+            self._metrics = self._running_sums()
             problems = bad_training_images(
                 error,
                 self.model,
@@ -176,7 +179,9 @@ class PhaseRun(keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Saves, if it is time; stops, if somebody asked."""
         every = self.run_settings.checkpoint_every
-        if self.evaluation.is_due(self.step - 1) or (every and self.step % every == 0):
+        before = self.step - self.model.steps_per_execution
+        is_time = every and self.step // every > before // every
+        if is_time or self.evaluation.is_due(self.step - 1):
             self.save()
         self.interruption.check()
 
@@ -186,10 +191,17 @@ class PhaseRun(keras.callbacks.Callback):
             self.model,
             self.keepers,
             self.averages,
+            metrics=self._running_sums(),
             told=self.evaluation.told,
             pending=self.evaluation.is_pending(self.step - 1),
             moves=self.moves,
         )
+
+    def _running_sums(self) -> list[np.ndarray]:
+        """Those of the metrics; of a phase that goes on, which has yet to put them back, too."""
+        if self._metrics is not None:
+            return self._metrics
+        return [variable.numpy() for variable in metric_variables(self.model)]
 
     def _first_inputs(self) -> Iterator[Any]:
         """Inputs of the first batches of training, the same ones at any time."""

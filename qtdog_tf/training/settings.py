@@ -81,7 +81,8 @@ class TrainSettings(Settings):
     )
     mixed_precision: str = setting(
         "none",
-        "Compute in this type; quantizer, BatchNorm and loss stay float32.",
+        "Compute in this type; quantizer, BatchNorm and loss stay float32. With float16 a resumed "
+        "run may see other batches than a straight one, since Keras skips steps that overflow.",
         choices=MIXED_PRECISION,
     )
     steps: int = setting(5001, "Optimizer updates in all (paper: 5001).", at_least=1)
@@ -166,7 +167,9 @@ class TrainSettings(Settings):
         0, "Seed of batches, augmentation, head and dropout. The split has trial_seeds."
     )
     deterministic: bool = setting(
-        True, "Repeat runs bit for bit on one machine (free on CPUs, slower on GPUs)."
+        True,
+        "Repeat runs bit for bit on one machine (free on CPUs; slower on GPUs, where some "
+        "operations cannot).",
     )
     steps_per_execution: int = setting(
         1, "Steps that Keras runs between callbacks; must divide quantize_step.", at_least=1

@@ -164,9 +164,6 @@ class Trial:
             shared = self._fork(folder)
             model = self._models.get(variant.lsq_bits)
             _resume(model, shared, keepers if keepers[0].from_step == 0 else [])
-            if not variant.is_erm:
-                for average in unwrap_optimizer(model).averages:
-                    average.restart(settings.quantize_step)
             callbacks.append(
                 StartQuantization(settings.quantize_step, variant.wrapper_mode, make_quantizer)
             )
