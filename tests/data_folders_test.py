@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +90,19 @@ def test_folders_of_another_shape_are_refused(tmp_path: Path) -> None:
         read_folder(tmp_path / "text")
     with pytest.raises(UserError, match="no data named"):
         open_domains("")
+
+
+@pytest.mark.parametrize("name", [b"caf\xe9", b"cat\n", b"\x1b[2Jcat", b"cat\x7f"])
+@pytest.mark.parametrize("level", ["domain", "class"])
+def test_names_that_are_no_text_are_refused(name: bytes, level: str, tmp_path: Path) -> None:
+    touch(tmp_path, "a/c/1.jpg", "caf\u00e9/\u732b/1.jpg")
+    assert read_folder(tmp_path).names == ("a", "caf\u00e9")
+    place = tmp_path if level == "domain" else tmp_path / "a"
+    (place / os.fsdecode(name)).mkdir()
+    sentence = f"data folder {place} holds a folder {os.fsdecode(name)!r}, whose name is not UTF-8"
+    with pytest.raises(UserError, match=re.escape(sentence)) as error:
+        read_folder(tmp_path)
+    assert str(error.value).isprintable()
 
 
 def test_embedded_data_set(tmp_path: Path) -> None:

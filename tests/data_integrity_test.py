@@ -135,6 +135,23 @@ def test_a_class_that_only_a_target_has_is_an_error(root: Path) -> None:
     assert check_domains(domain_set).errors == ()
 
 
+def test_a_class_that_no_domain_has_an_image_of_is_an_error(root: Path) -> None:
+    for domain in ("ink", "oil"):
+        (root / domain / "emu").mkdir()
+    (root / "oil/emu/emu.heic").touch()
+    sentence = f"class 'emu' has no image in any domain: fill or remove {root}/ink/emu, {root}/oil/"
+    for report in (
+        check_domains(read_folder(root)),
+        check_domains(read_folder(root), ["ink"], ["oil"], open_images=False),
+    ):
+        assert report.errors == (f"{sentence}emu",)
+    # What only a domain has that is not looked at is a warning, as what one of several lacks.
+    (root / "air/emu").mkdir(parents=True)
+    picture(1000).save(root / "air/emu/0.png")
+    found = check_domains(read_folder(root), ["ink"], ["oil"])
+    assert found.errors == () and "domain 'ink' has no image of 1 class: emu" in found.warnings
+
+
 def test_too_few_domains_and_empty_domains_are_errors(root: Path) -> None:
     domain_set = read_folder(root)
     assert check_domains(domain_set, ["ink"]).errors == (

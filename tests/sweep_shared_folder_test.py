@@ -1,6 +1,7 @@
 """Results in a folder without locks: whole files, in an order that says nothing too early."""
 
 import json
+import os
 import shutil
 import tempfile
 import uuid
@@ -161,6 +162,27 @@ def test_whenever_the_writer_is_killed_nothing_is_said_too_early(kill: int, tmp_
     if ended:
         names = ("last.keras", "results.jsonl", "run.json", "selected.keras", "summary.json")
         assert sorted(there) == [f"{RUN}/{name}" for name in names]
+
+
+@pytest.mark.parametrize("moment", ["step-000002.npz", "set-2.npz"])
+def test_a_checkpoint_that_goes_while_it_is_copied_is_followed_by_the_next(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = SharedFolder(f"memory://{uuid.uuid4().hex}")
+    upload = Upload(shared, tmp_path, NAME, "out")
+    training = train(tmp_path)
+    next(training)
+    link = os.link
+
+    def link_late(path: Path, copy: Path) -> None:
+        if path.name == moment:
+            next(training)
+        link(path, copy)
+
+    monkeypatch.setattr(os, "link", link_late)
+    upload.send()
+    names = {Path(name).name for name in shared.sizes(f"{RUN}/checkpoints")}
+    assert names == {"step-000004.npz", "set-4.npz"}
 
 
 def test_what_has_not_changed_is_not_sent_again(tmp_path: Path) -> None:

@@ -13,7 +13,10 @@ from qtdog_tf.errors import UserError, one_line
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
-_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
+_CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+# A name that a person gave and that cannot be one, or a place where nobody let this program in:
+# whether it was to be read or written these do not say.
+_WRONG_PLACE = (errno.EACCES, errno.ENOTDIR, errno.EEXIST, errno.EISDIR, errno.ENAMETOOLONG)
 
 
 def run_tool(
@@ -40,13 +43,24 @@ def run_tool(
             # The reader of our output, `head` for example, has seen enough.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
-            if error.errno not in _CANNOT_WRITE:
+            sentence = _about_the_disk(error)
+            if sentence is None:
                 raise
-            where = f" at {error.filename}" if error.filename else ""
-            fail(f"cannot write{where}: {os.strerror(error.errno)}; free or choose another folder")
+            fail(sentence)
 
     logging.set_verbosity(logging.WARNING)
     app.run(guarded, flags_parser=parse_flags)
+
+
+def _about_the_disk(error: OSError) -> str | None:
+    """What a person can do something about, as a sentence; None for other errors."""
+    where = f" at {error.filename}" if error.filename else ""
+    if error.errno in _CANNOT_WRITE:
+        return f"cannot write{where}: {os.strerror(error.errno)}; free or choose another folder"
+    if error.errno in _WRONG_PLACE:
+        reason = os.strerror(error.errno)
+        return f"cannot read or write{where}: {reason}; choose another place, or make this one fit"
+    return None
 
 
 def parse_flags(argv: Sequence[str]) -> list[str]:

@@ -38,7 +38,7 @@ from qtdog_tf.evaluation import MODELS
 from qtdog_tf.statistics import Pair
 from qtdog_tf.sweep.commands import Workplace
 from qtdog_tf.sweep.experiment import Experiment
-from qtdog_tf.sweep.local_engine import LocalEngine
+from qtdog_tf.sweep.local_engine import LocalEngine, leave_gpus_to_workers
 from qtdog_tf.sweep.plan import Plan, make_plan
 from qtdog_tf.sweep.record import recorded_threads
 from qtdog_tf.sweep.runner import Runner
@@ -78,6 +78,7 @@ flags.DEFINE_list(
 def main(argv: list[str]) -> None:
     """Trains what is missing and prints the table."""
     refuse_arguments(argv)
+    leave_gpus_to_workers()
     table = TABLES[FLAGS.table]
     refuse_settings(table)
     experiments, without_weights = find_experiments(table)

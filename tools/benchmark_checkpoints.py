@@ -24,7 +24,7 @@ from qtdog_tf.training.model import build_training_model
 from qtdog_tf.training.phase import PhaseFolder
 from qtdog_tf.training.selection import KeepSelected
 from qtdog_tf.training.settings import TrainSettings
-from qtdog_tf.training.state import unwrap_optimizer
+from qtdog_tf.training.state import metric_variables, unwrap_optimizer
 from tools._main import refuse_arguments, run_tool
 from tools._training_cases import CLASSES, DOMAINS, parse_case, random_batches
 
@@ -95,7 +95,8 @@ def measure(
             for average in kept:
                 average.evaluated(scripted_evaluation(done, RAW))
             began = time.perf_counter()
-            folder.save(model, keepers, kept, told=done, pending=False)
+            sums = [variable.numpy() for variable in metric_variables(model)]
+            folder.save(model, keepers, kept, metrics=sums, told=done, pending=False)
             saves.append(time.perf_counter() - began)
         size = sum(path.stat().st_size for path in folder.checkpoints.folder.iterdir())
         began = time.perf_counter()

@@ -9,8 +9,10 @@ whose objects no source domain has shown either if the runs had --split_by.
 
 Ensembles (tools.train --members) have rows of their own, such as eoq7: each counts as one run, on
 the "in" part of its first member. They are not paired, since no single run is their counterpart.
+Without a run of the variant erm, and without --baseline, nothing is paired.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from absl import flags
@@ -25,6 +27,7 @@ from qtdog_tf.training.tables import (
     SELECTED_SMA,
     Summary,
     paired_table,
+    row_name,
     trial_table,
 )
 from tools._main import refuse_arguments, run_tool
@@ -47,11 +50,35 @@ def main(argv: list[str]) -> None:
     refuse_arguments(argv)
     summaries = read_summaries(Path(FLAGS.runs))
     singles = [summary for summary in summaries if "members" not in summary]
+    baseline = find_baseline(singles)
     for row, meaning in ROWS.items():
         for key, part in PARTS.items():
             print(f"{meaning}; {part}; accuracy in %, mean +- standard error over trials")
             print(trial_table(summaries, row, key) + "\n")
-            print(paired_table(singles, FLAGS.baseline, row, key) + "\n")
+            if baseline:
+                print(paired_table(singles, baseline, row, key) + "\n")
+    if not baseline:
+        print(f"No paired differences: no run is {FLAGS.baseline}; {others(singles)}")
+
+
+def find_baseline(singles: Sequence[Summary]) -> str | None:
+    """The variant that the others are compared with; None if that of the default is not there.
+
+    Raises:
+        UserError: if --baseline names one that no run is.
+    """
+    wanted = FLAGS.baseline
+    if any(wanted in (row_name(summary), summary["variant"]["name"]) for summary in singles):
+        return wanted
+    if FLAGS["baseline"].present:
+        raise UserError(f"no single run in {FLAGS.runs} is {wanted!r}: {others(singles)}")
+    return None
+
+
+def others(singles: Sequence[Summary]) -> str:
+    """What --baseline may be, as part of a sentence."""
+    names = sorted(set(map(row_name, singles)))
+    return f"--baseline may be {', '.join(names)}" if names else "there are only ensembles"
 
 
 def read_summaries(output: Path) -> list[Summary]:

@@ -35,7 +35,7 @@ from qtdog_tf.sweep.commands import Workplace
 from qtdog_tf.sweep.engine import Engine
 from qtdog_tf.sweep.experiment import expand
 from qtdog_tf.sweep.hparams import draw_hparams
-from qtdog_tf.sweep.local_engine import LocalEngine
+from qtdog_tf.sweep.local_engine import LocalEngine, leave_gpus_to_workers
 from qtdog_tf.sweep.mirror import Mirror
 from qtdog_tf.sweep.needs import teacher_task
 from qtdog_tf.sweep.plan import make_plan
@@ -72,6 +72,7 @@ flags.DEFINE_bool("plan", False, "Print what there is to do, and how long it tak
 def main(argv: list[str]) -> None:
     """Prints the plan, or carries it out and prints what came of it."""
     refuse_arguments(argv)
+    leave_gpus_to_workers()
     settings = settings_from_flags(SweepSettings)
     output, mirror = open_output(settings)
     experiments = expand(

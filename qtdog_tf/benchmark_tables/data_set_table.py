@@ -81,10 +81,13 @@ def _notes(part: DataSetRows) -> list[str]:
         notes.append(f"Runs that hold out several domains, for cross-validation only: {part.joint}")
     if part.listings > 1:
         notes.append(f"The runs are of {part.listings} different listings of images")
-    backbones = sorted({row.backbone for row in part.rows})
-    if backbones:
-        notes.append(f"Backbone: {', '.join(backbones)}")
-    return notes
+    return [*notes, *backbone_notes(part.rows)]
+
+
+def backbone_notes(rows: Sequence[BenchmarkRow]) -> list[str]:
+    """A note on the networks of rows, if there are any."""
+    backbones = sorted({row.backbone for row in rows})
+    return [f"Backbone: {', '.join(backbones)}"] if backbones else []
 
 
 _NEEDS = {

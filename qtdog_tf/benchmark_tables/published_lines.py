@@ -11,6 +11,7 @@ import numpy as np
 from qtdog_tf.benchmark_tables.data_sets import DataSet, same_name
 from qtdog_tf.benchmark_tables.table import Cell, Line
 from qtdog_tf.published import TARGET, Figure, printed_average, published
+from qtdog_tf.training.selection import SOURCE_VALIDATION
 
 # Which published rows to show: of methods that have a row here, every one, none.
 SAME, ALL, NONE = "same", "all", "none"
@@ -30,17 +31,19 @@ def published_lines(
         targets: the columns, before the average.
         methods: those that have a row of their own.
         shown: `SAME`: published rows of these methods; `ALL`: of every one; `NONE`.
-        rule: the selection rule; figures that name another one are left out.
+        rule: the selection rule; figures of another one are left out. Those that name none are of
+            source validation, as papers compare methods.
     """
     lines, rows = [], []
-    for row in _rows(methods, shown, rule):
+    found, unnamed = _rows(methods, shown, rule)
+    for row in found:
         of_data = [figure for figure in row if figure.data == data.name]
         cells = [_cell(_of_domain(of_data, target)) for target in targets]
         cells.append(_average_cell(of_data, cells, len(targets) == len(data.domains)))
         if data.published and any(cell.mean is not None for cell in cells):
             lines.append(Line(_name(row[0]), tuple(cells), row[0].source, published=True))
             rows.append(row)
-    return lines, _notes(rows)
+    return lines, _notes(rows, data.published and data.name in unnamed)
 
 
 def published_averages(
@@ -55,7 +58,8 @@ def published_averages(
         rule: the selection rule.
     """
     lines, rows = [], []
-    for row in _rows(methods, shown, rule):
+    found, unnamed = _rows(methods, shown, rule)
+    for row in found:
         means = {figure.data: figure for figure in row if not figure.domain}
         cells = [_cell(means.get(name)) for name in data_sets]
         printed = printed_average(row)
@@ -67,19 +71,27 @@ def published_averages(
         if any(cell.mean is not None for cell in cells):
             lines.append(Line(_name(row[0]), tuple(cells), row[0].source, published=True))
             rows.append(row)
-    return lines, _notes(rows)
+    return lines, _notes(rows, not unnamed.isdisjoint(data_sets))
 
 
-def _rows(methods: Iterable[str], shown: str, rule: str) -> list[list[Figure]]:
-    """The rows of the tables in print, as they follow one another."""
+def _rows(methods: Iterable[str], shown: str, rule: str) -> tuple[list[list[Figure]], set[str]]:
+    """The rows of the tables in print, as they follow one another.
+
+    Beside them the data sets of rows that are left out because they name no rule, and this is not
+    the one that they are of.
+    """
     same = _names_in_print(methods)
     rows: dict[tuple, list[Figure]] = {}
+    unnamed = set()
     for figure in published(part=TARGET):
         wanted = shown == ALL or (shown == SAME and figure.method in same)
-        same_rule = figure.setting.get("selection", rule) == rule
-        if figure.section in _SECTIONS and wanted and same_rule:
+        if figure.section not in _SECTIONS or not wanted:
+            continue
+        if figure.setting.get("selection", SOURCE_VALIDATION) == rule:
             rows.setdefault((figure.table, figure.method), []).append(figure)
-    return list(rows.values())
+        elif "selection" not in figure.setting:
+            unnamed.add(figure.data)
+    return list(rows.values()), unnamed
 
 
 def _names_in_print(methods: Iterable[str]) -> set[str]:
@@ -113,9 +125,11 @@ def _name(figure: Figure) -> str:
     return f"{figure.method}{models}{bits}"
 
 
-def _notes(rows: Sequence[Sequence[Figure]]) -> list[str]:
+def _notes(rows: Sequence[Sequence[Figure]], left_out: bool) -> list[str]:
     notes = [f"{_name(row[0])}, {row[0].source}: {row[0].note}" for row in rows if row[0].note]
     backbones: Mapping[str, None] = dict.fromkeys(row[0].backbone for row in rows)
     if backbones:
         notes.insert(0, f"Published figures are of {', '.join(backbones)}")
+    if left_out:
+        notes.append("Published figures that were selected on source validation are left out")
     return notes

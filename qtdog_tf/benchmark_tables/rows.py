@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from qtdog_tf.benchmark_tables.coverage import count_runs, missing_draws, missing_pairs
 from qtdog_tf.benchmark_tables.data_sets import DataSet
 from qtdog_tf.benchmark_tables.runs import BenchmarkRun
 from qtdog_tf.benchmark_tables.selection import Choice, choose
@@ -31,6 +32,7 @@ class BenchmarkRow(Row):
 
     Attributes:
         method: the name without what tells parts of the target, or rows, apart.
+        part: of the target, that is reported.
         choices: by target and trial.
         runs: how many finished runs it rests on: those that were compared too.
         backbone: name of the network.
@@ -40,12 +42,18 @@ class BenchmarkRow(Row):
     """
 
     method: str
+    part: str
     choices: Mapping[Pair, Choice]
     runs: int
     backbone: str
     group: Path
     missing: tuple[Pair, ...] = ()
     missing_draws: Mapping[Pair, tuple[int, ...]] = dataclasses.field(default_factory=dict)
+
+    @property
+    def plain_name(self) -> str:
+        """The name without what tells rows apart."""
+        return self.method + _PART_NAMES[self.part]
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -116,8 +124,10 @@ def _make_rows(
                 choices = {pair: found[pair] for pair in sorted(found) if pair[0] in targets}
                 if choices:
                     rows.append(_row(mine, kind, part, choices))
-    rows = _told_apart(sorted(rows, key=lambda row: rank(row.name)))
-    return [dataclasses.replace(row, missing=_missing(row, rows, targets, trials)) for row in rows]
+    rows = told_apart(sorted(rows, key=lambda row: rank(row.name)))
+    return [
+        dataclasses.replace(row, missing=missing_pairs(row, rows, targets, trials)) for row in rows
+    ]
 
 
 def _row(
@@ -130,13 +140,14 @@ def _row(
     return BenchmarkRow(
         name=method + _PART_NAMES[part],
         method=method,
+        part=part,
         values={pair: choice.accuracy for pair, choice in choices.items()},
         ensemble=first.members > 0,
         choices=choices,
-        runs=_count(runs, choices),
+        runs=count_runs(runs, choices),
         backbone=first.backbone,
         group=first.group,
-        missing_draws=_missing_draws(runs, choices),
+        missing_draws=missing_draws(runs, choices),
     )
 
 
@@ -151,36 +162,7 @@ def _refuse_twins(runs: Sequence[BenchmarkRun]) -> None:
             )
 
 
-def _count(runs: Sequence[BenchmarkRun], choices: Mapping[Pair, Choice]) -> int:
-    """How many runs were compared: all draws, and what cross-validation looks at besides."""
-    used = set()
-    for (target, trial), choice in choices.items():
-        for run in runs:
-            alone = run.target == target
-            beside = bool(choice.rests_on) and len(run.targets) == 2 and target in run.targets
-            if run.trial == trial and run.draw in choice.draws and (alone or beside):
-                used.add(run.path)
-    return len(used)
-
-
-def _missing_draws(
-    runs: Sequence[BenchmarkRun], choices: Mapping[Pair, Choice]
-) -> dict[Pair, tuple[int, ...]]:
-    every = {run.draw for run in runs}
-    lacking = {pair: sorted(every.difference(choice.draws)) for pair, choice in choices.items()}
-    return {pair: tuple(draws) for pair, draws in lacking.items() if draws}
-
-
-def _missing(
-    row: BenchmarkRow, rows: Sequence[BenchmarkRow], targets: Sequence[str], trials: Sequence[int]
-) -> tuple[Pair, ...]:
-    alike = [other for other in rows if other.ensemble == row.ensemble]
-    expected = set(trials) or {trial for other in alike for _, trial in other.values}
-    pairs = [(target, trial) for target in targets for trial in sorted(expected)]
-    return tuple(pair for pair in pairs if pair not in row.values)
-
-
-def _told_apart(rows: list[BenchmarkRow]) -> list[BenchmarkRow]:
+def told_apart(rows: list[BenchmarkRow]) -> list[BenchmarkRow]:
     """Names that are there twice get what tells them apart: backbone, folder, or its path."""
     for more in (lambda r: r.backbone, lambda r: r.group.name, lambda r: str(r.group)):
         alike: dict[str, set[str]] = {}

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.data.folders import is_image_name
 from qtdog_tf.data.image_check import ImageState
 
@@ -24,6 +25,22 @@ def too_few(domains: Sequence[str], counts: np.ndarray) -> Iterator[str]:
     for name, count in zip(domains, counts.sum(axis=0), strict=True):
         if count == 0:
             yield f"domain {name!r} has no images"
+
+
+def empty_classes(domain_set: DomainSet) -> Iterator[str]:
+    """Errors: classes without an image in any domain, those that are not checked included.
+
+    A model would have an output for each, which nothing teaches. (Of a class that only domains have
+    which are not checked `missing_classes` speaks: a run on some of the domains may want that.)
+    """
+    filled = {label for domain in domain_set.domains for label in np.unique(domain.labels).tolist()}
+    for label, name in enumerate(domain_set.classes):
+        if label not in filled:
+            root = domain_set.root
+            places = [Path(root, domain, name) for domain in domain_set.names] if root else []
+            folders = [str(place) for place in places if place.is_dir()]
+            remedy = f": fill or remove {_some(folders)}" if folders else ""
+            yield f"class {name!r} has no image in any domain{remedy}"
 
 
 def unknown_to_sources(

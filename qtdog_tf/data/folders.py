@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from unicodedata import category
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def read_folder(root: str | os.PathLike[str], name: str | None = None) -> Domain
 
     Raises:
         UserError: if the folder does not exist or cannot be read, holds no domain, or no image two
-            levels down, or a link that leads out of it.
+            levels down, a link that leads out of it, or a domain or class whose name is no text.
     """
     root = Path(root).expanduser()
     if not root.is_dir():
@@ -87,7 +88,20 @@ def _class_folders(
 
 def _folders(folder: Path, root: Path) -> list[str]:
     with _scan(folder) as entries:
-        return _names([e for e in entries if e.is_dir() and not e.name.startswith(".")], root)
+        names = _names([e for e in entries if e.is_dir() and not e.name.startswith(".")], root)
+    _refuse_no_text(folder, names)
+    return names
+
+
+def _refuse_no_text(folder: Path, names: list[str]) -> None:
+    """Names of domains and classes go to terminals, into flags, and into the JSON files of runs."""
+    for name in names:
+        # A byte that is no UTF-8 is half a character here.
+        if any(category(character) in ("Cc", "Cs") for character in name):
+            raise UserError(
+                f"data folder {folder} holds a folder {name!r}, whose name is not UTF-8 or has a "
+                "control character in it: rename it"
+            )
 
 
 def _image_names(folder: Path, root: Path) -> list[str]:

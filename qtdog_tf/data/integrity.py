@@ -97,9 +97,10 @@ def check_domains(
         threads: how many images at once; the number of CPU cores by default.
 
     Returns:
-        The report. Errors: fewer than two domains, a domain or a class without images, a class that
-        a target has and no source, images that cannot be read. Warnings: a class missing from some
-        domain, duplicates inside or across domains or classes, files that are left out.
+        The report. Errors: fewer than two domains, a domain without images, a class without images
+        in any domain of the set, a class that a target has and no source, images that cannot be
+        read. Warnings: a class missing from some domain, duplicates inside or across domains or
+        classes, files that are left out.
 
     Raises:
         UserError: if a domain does not exist.
@@ -131,6 +132,7 @@ def check_domains(
         duplicates=duplicates,
         errors=(
             *findings.too_few(names, counts),
+            *findings.empty_classes(domain_set),
             *findings.unknown_to_sources(sources, targets, names, classes, counts),
             *findings.unreadable_images(unreadable),
         ),

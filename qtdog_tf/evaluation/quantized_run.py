@@ -15,7 +15,7 @@ import numpy as np
 from qtdog_tf.data.domains import DomainSet
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation.method_names import row_of_model
-from qtdog_tf.evaluation.model_rows import measure_row, parts_of_run
+from qtdog_tf.evaluation.model_rows import knows_validation, measure_row, parts_of_run
 from qtdog_tf.evaluation.run_folder import MODELS, Run
 from qtdog_tf.evaluation.run_values import read_values
 from qtdog_tf.evaluation.saved_model import load_saved_model
@@ -103,7 +103,8 @@ def quantize_run(
 
     Returns:
         The new run's summary: rows as those of the float run, one for each model; "float_rows",
-        those of the float models; and "source_run".
+        those of the float models; and "source_run". Without "source_accuracy" if it is not known
+        which images a student was selected on, see `knows_validation`.
 
     Raises:
         UserError: if the data is not what it was, a model cannot be read or is quantized, or
@@ -125,7 +126,9 @@ def quantize_run(
         if is_claimed(output, MARK, identity) and (output / SUMMARY).exists():
             return read_json(output / SUMMARY)
         floats = {name: _load_float(run, name) for name in models}
-        parts = parts_of_run(run, domain_set)
+        tested = any("source_test" in row for row in before["rows"].values())
+        parts = parts_of_run(run, domain_set, tested)
+        comparable = knows_validation(run, domain_set, values.get("teacher"))
         claim_folder(output, MARK, identity, versions=versions())
         write_json(output / "run.json", values)
         measured = {}
@@ -140,7 +143,10 @@ def quantize_run(
             evaluated.set_weights(quantized.get_weights())
             row = rows[row_of_model(name)]
             mine = _parts_measured(parts, row, before, name)
-            measured[row_of_model(name)] = measure_row(evaluated, mine, row["step"], domain_set)
+            found = measure_row(evaluated, mine, row["step"], domain_set)
+            if not comparable:
+                del found["source_accuracy"]
+            measured[row_of_model(name)] = found
         size = model_size(quantized)
         write_text(output / "layers.txt", format_report(quantization_report(quantized)) + "\n")
         sizes = {"bytes": size.packed_bytes, "float_bytes": size.float_bytes}

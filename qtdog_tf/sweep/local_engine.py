@@ -4,6 +4,8 @@ import queue
 import signal
 from concurrent.futures import ThreadPoolExecutor
 
+import tensorflow as tf
+
 from qtdog_tf.sweep.engine import Ended, Engine, Event, Started
 from qtdog_tf.sweep.task import Task, run_task
 
@@ -57,6 +59,19 @@ class LocalEngine(Engine):
             self._events.put(Ended(run_task(task, lambda: self._asked, variables)))
         finally:
             self._workers.put(worker)
+
+
+def leave_gpus_to_workers() -> None:
+    """Keeps this process, which only looks at data and starts others, off every GPU.
+
+    With its first operation, the decoding of an image for example, TensorFlow reserves nearly all
+    memory of each GPU that it sees, and workers would find none left. The GPUs are still listed as
+    physical devices.
+
+    Raises:
+        RuntimeError: if TensorFlow has taken hold of a GPU already.
+    """
+    tf.config.set_visible_devices([], "GPU")
 
 
 def accelerator_variables(worker: int, gpus: int) -> dict[str, str]:

@@ -98,7 +98,7 @@ def run_task(
         return _run(task, asked, variables or {})
     except UserError as error:
         return TaskResult(task.name, 2, str(error), 0.0)
-    except OSError as error:
+    except Exception as error:  # who waits for the end of a task would wait for ever
         return TaskResult(task.name, 1, one_line(error), 0.0)
 
 

@@ -16,6 +16,7 @@ from qtdog_tf.training.finish import SUMMARY
 
 # Folders in which a file that is gone here has to go there too.
 _ROTATING = ("checkpoints", "tensorboard")
+_CHECKPOINTS = "step-*.npz"
 # Files that never change under their name; others are copied before they are sent.
 _LASTING = (".npz", ".keras")
 _LOOK_SECONDS = 1.0
@@ -87,7 +88,7 @@ class Upload:
     def _milestones(self) -> list[str]:
         """Checkpoints and summaries that are there."""
         folder = self._scratch / self._name
-        found = [*folder.rglob("step-*.npz"), *folder.rglob(SUMMARY)]
+        found = [*folder.rglob(_CHECKPOINTS), *folder.rglob(SUMMARY)]
         return sorted(str(path) for path in found)
 
     def send(self) -> None:
@@ -116,7 +117,7 @@ class Upload:
         while True:
             shutil.rmtree(copy, ignore_errors=True)
             # Checkpoints first: what one refers to stays as long as it does.
-            found = sorted((self._scratch / self._name).rglob("*"), key=_is_no_checkpoint)
+            found = sorted((self._scratch / self._name).rglob("*"), key=_checkpoints_first)
             paths = [path for path in found if path.is_file() and not is_unfinished(path)]
             log = self._scratch / LOGS / f"{self._name}.log"
             states = {
@@ -124,8 +125,9 @@ class Upload:
                 for path in [*paths, log]
                 if (state := self._copy_file(path, copy / path.relative_to(self._scratch)))
             }
-            newest = [path for path in paths if not _is_no_checkpoint(path)][-1:]
-            if all(path.exists() for path in newest):
+            # While the newest one of a folder is there, what it refers to was there to be copied.
+            newest = {path.parent: path for path in paths if _is_checkpoint(path)}
+            if all(path.exists() for path in newest.values()):
                 return states
 
     def _copy_file(self, path: Path, copy: Path) -> tuple[int, ...]:
@@ -157,8 +159,12 @@ class Upload:
         return folder.name in _ROTATING and (self._scratch / folder.parent).is_dir()
 
 
-def _is_no_checkpoint(path: Path) -> tuple[bool, str]:
-    return not path.name.startswith("step-"), path.name
+def _is_checkpoint(path: Path) -> bool:
+    return path.match(_CHECKPOINTS)
+
+
+def _checkpoints_first(path: Path) -> tuple[bool, str]:
+    return not _is_checkpoint(path), path.name
 
 
 def wanted_here(names: Sequence[str]) -> list[str]:

@@ -76,7 +76,7 @@ source validation selects. The other columns are the accuracy on the target's "i
 
 def mean_over_trials(
     summaries: Iterable[Summary], row: str, key: str
-) -> dict[str, dict[str, list[float]]]:
+) -> dict[str, dict[str, list[tuple[int, float]]]]:
     """Values by row and target, one a trial.
 
     Args:
@@ -85,14 +85,14 @@ def mean_over_trials(
         key: "target_in" for example.
 
     Returns:
-        {`row_name`: {target: [values]}}; runs that lack the value are left out.
+        {`row_name`: {target: [(trial seed, value)]}}; runs that lack the value are left out.
     """
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    values: dict[str, dict[str, list[tuple[int, float]]]] = defaultdict(lambda: defaultdict(list))
     for summary in summaries:
         value = summary["rows"].get(row, {}).get(key)
         if value is not None:
             target = "+".join(summary["targets"])
-            values[row_name(summary)][target].append(value)
+            values[row_name(summary)][target].append((summary["trial_seed"], value))
     return values
 
 
@@ -111,20 +111,21 @@ def target_columns(targets: Iterable[Sequence[str]]) -> list[str]:
 def trial_table(summaries: Sequence[Summary], row: str, key: str = "target_in") -> str:
     """Mean and standard error over trials, by variant (rows) and target domain (columns).
 
-    The average column is taken per trial first, and its error is over trials.
+    The average column is taken per trial first, and its error is over trials. Without the same
+    trials for every target there is none.
     """
     values = mean_over_trials(summaries, row, key)
     targets = target_columns(s["targets"] for s in summaries if key in s["rows"].get(row, {}))
     rows = []
     for variant, by_target in values.items():
-        cells = [_mean_and_error(by_target.get(target, [])) for target in targets]
-        counts = {len(by_target.get(target, [])) for target in targets}
+        found = [sorted(by_target.get(target, [])) for target in targets]
+        accuracies = [[value for _, value in of_target] for of_target in found]
+        trials = {tuple(trial for trial, _ in of_target) for of_target in found}
         average = "incomplete"
-        if len(counts) == 1:
-            per_trial = np.mean([by_target[target] for target in targets], axis=0)
-            average = _mean_and_error(list(per_trial))
-        runs = sum(len(by_target.get(target, [])) for target in targets)
-        rows.append([variant, *cells, average, str(runs)])
+        if len(trials) == 1:
+            average = _mean_and_error(list(np.mean(accuracies, axis=0)))
+        runs = sum(map(len, found))
+        rows.append([variant, *map(_mean_and_error, accuracies), average, str(runs)])
     return format_table(["variant", *targets, "average", "runs"], rows)
 
 
