@@ -7,7 +7,8 @@ import keras
 import numpy as np
 
 from qtdog_tf.export.build import Built, build_file, plan_graph
-from qtdog_tf.export.checks.parity import Check, check_file, check_float_file
+from qtdog_tf.export.checks.float_files import check_float_file
+from qtdog_tf.export.checks.parity import Check, check_file
 from qtdog_tf.export.graph import ops
 from qtdog_tf.export.progress import Stages
 from qtdog_tf.export.settings import ExportSettings

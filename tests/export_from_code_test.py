@@ -1,3 +1,4 @@
+import keras
 import numpy as np
 import pytest
 
@@ -36,6 +37,43 @@ def test_a_model_in_memory_becomes_a_file_that_says_the_same(model, images, tmp_
     assert np.abs(found - expected).max() < 0.03
     with pytest.raises(UserError, match="exists"):
         export_tflite(model, output, images, labels, CLASSES)
+
+
+def test_as_many_images_are_compared_as_asked(model, images, tmp_path):
+    export = export_tflite(
+        *(model, tmp_path / "model.tflite", images, np.zeros(len(images)), CLASSES),
+        kind="float32",
+        parity_images=3,
+    )
+    assert [agreement.images for agreement in export.agreements] == [3]
+
+
+class Own(keras.Model):
+    """A subclass, whose layers cannot be reached."""
+
+    def call(self, inputs):
+        return inputs
+
+
+@pytest.mark.parametrize(
+    ("own", "sentence"),
+    [
+        (Own(name="own"), "model 'own' is a subclass of keras.Model"),
+        (keras.Sequential([keras.layers.Flatten()]), "does not know its input yet: begin it with"),
+    ],
+    ids=["a subclass", "not built"],
+)
+def test_models_that_cannot_be_read_are_refused(own, sentence, images, tmp_path):
+    for kind in ("int8", "float32"):
+        with pytest.raises(UserError, match=sentence):
+            export_tflite(own, tmp_path / "a.tflite", images, np.zeros(8), CLASSES, kind=kind)
+
+
+def test_another_number_of_classes_is_refused_before_anything_is_made(model, images, tmp_path):
+    output = tmp_path / "new" / "model.tflite"
+    with pytest.raises(UserError, match=r"gives numbers of shape \[3\] .* 2 classes are named"):
+        export_tflite(model, output, images, np.zeros(len(images)), CLASSES[:2])
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(

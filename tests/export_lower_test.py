@@ -112,8 +112,31 @@ def test_models_without_a_graph_of_one_image_and_one_output_are_refused() -> Non
         lower(keras.Sequential([keras.Input((None, None, 3)), conv(4)]))
 
 
-@pytest.mark.parametrize("last", [layers.Softmax(), layers.Dense(3, activation="softmax")])
-def test_a_model_that_makes_probabilities_itself_is_refused(last: Any) -> None:
-    model = keras.Sequential([keras.Input((SIZE, SIZE, 3)), layers.GlobalAveragePooling2D(), last])
+@pytest.mark.parametrize(
+    "last",
+    [
+        layers.Softmax(),
+        layers.Dense(3, activation="softmax"),
+        layers.Dense(3, activation=layers.Softmax()),
+        keras.ops.softmax,
+        lambda x: keras.ops.softmax(x, axis=1),
+        lambda x: layers.Flatten()(layers.Softmax()(layers.Reshape((1, 3))(x))),
+        lambda x: keras.ops.reshape(keras.ops.softmax(layers.Reshape((1, 3))(x)), (-1, 3)),
+        lambda x: layers.Dropout(0.5)(layers.Softmax()(x)),
+    ],
+)
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda model: model, lambda model: quantized(model, all_but())],
+    ids=["bare", "wrapped"],
+)
+def test_a_model_that_makes_probabilities_itself_is_refused(last: Any, wrap: Any) -> None:
+    pooled = layers.GlobalAveragePooling2D()
+    model = wrap(network(lambda x: last(pooled(layers.Conv2D(3, 3)(x)))))
     with pytest.raises(UserError, match="makes probabilities, which export does itself"):
         with_probabilities(lower(model))
+
+
+def test_a_softmax_inside_a_model_is_no_output() -> None:
+    gate = network(lambda x: head(layers.Multiply()([x, layers.Softmax()(x)])))
+    assert isinstance(with_probabilities(lower(gate)).output, ops.Softmax)

@@ -1,7 +1,6 @@
 """The gate notices every changed number, and keeps a file that fails from getting its name."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +21,12 @@ from qtdog_tf.export import (
     plan_graph,
     report_values,
 )
-from qtdog_tf.export.checks.agreement import Agreement, check_agreement, summary
-from qtdog_tf.export.tflite.flatbuffer_file import pack_model, read_model
-from qtdog_tf.export.tflite.layers_of_file import FileConv, find_convolutions, float_operators
-from tests.export_files import QUIET, Converted, Files
+from qtdog_tf.export.tflite.flatbuffer_file import read_model
+from qtdog_tf.export.tflite.layers_of_file import FileConv, float_operators
+from tests.export_changes import add, change_numbers, changed, scale_by, set_to
+from tests.export_files import QUIET, Files
 from tests.export_models import CLASSES, predict, random_pixels, shared_tiny, tiny
 
-Change = Callable[[Any, FileConv], None]
 NAMES = tuple("abcd")
 
 
@@ -37,49 +35,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return Files(tmp_path_factory.mktemp("files"))
 
 
-def changed(file: Converted, layer: str, change: Change) -> Path:
-    """A copy of the file with something changed in one layer."""
-    model = read_model(file.path)
-    change(model, find_convolutions(model, file.graph)[layer])
-    path = file.path.with_name("changed.tflite")
-    path.write_bytes(pack_model(model))
-    return path
-
-
-def change_numbers(of: str, kind: Any, change: Callable[[np.ndarray], None]) -> Change:
-    def in_file(model: Any, conv: FileConv) -> None:
-        buffer = model.buffers[getattr(conv, of).buffer]
-        numbers = np.array(buffer.data).view(kind)
-        change(numbers)
-        buffer.data = numbers.view(np.uint8)
-
-    return in_file
-
-
-def add(index: int, amount: float) -> Callable[[np.ndarray], None]:
-    def change(numbers: np.ndarray) -> None:
-        numbers[index] += amount
-
-    return change
-
-
-def set_to(index: int, number: float) -> Callable[[np.ndarray], None]:
-    def change(numbers: np.ndarray) -> None:
-        numbers[index] = number
-
-    return change
-
-
-def scale_by(factor: float) -> Change:
-    def in_file(model: Any, conv: FileConv) -> None:
-        scale = np.array(conv.weights.quantization.scale)
-        scale[1] *= factor
-        conv.weights.quantization.scale = scale
-
-    return in_file
-
-
-LAYERS = pytest.mark.parametrize("layer", ["stem_conv", "block_depthwise", "top_conv"])
+LAYERS = pytest.mark.parametrize(
+    "layer", ["stem_conv", "block_depthwise", "top_conv", "head.product"]
+)
 
 
 @LAYERS
@@ -104,6 +62,28 @@ def test_a_bias_that_is_two_steps_off_is_noticed(files: Files, layer: str) -> No
     file = files.get("int8")
     path = changed(file, layer, change_numbers("bias", np.int32, add(3, 2)))
     assert file.failed(path) == {"biases"}
+
+
+def test_a_code_of_a_dead_channel_is_noticed(files: Files) -> None:
+    model = tiny()
+    gamma = np.ones(8)
+    gamma[2] = 0
+    model.get_layer("stem_bn").gamma.assign(gamma)
+    file = files.of("dead", model)
+    assert [(d.layer, d.channel) for d in file.built.dead] == [("stem_conv", 2)]
+    assert file.failed() == set()
+    # [out, h, w, in] in the file.
+    path = changed(file, "stem_conv", change_numbers("weights", np.int8, add(2 * 27, 1)))
+    assert "codes" in file.failed(path)
+
+
+def test_an_output_that_is_no_number_is_noticed(
+    files: Files, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = files.get("int8")
+    monkeypatch.setattr("qtdog_tf.export.checks.integer.simulate", lambda *arguments: np.nan)
+    (check,) = [check for check in file.checks() if check.name == "layers"]
+    assert not check.passed and check.value == 2**31
 
 
 def test_a_bias_that_does_not_fit_into_32_bits_is_noticed(files: Files) -> None:
@@ -145,31 +125,6 @@ def test_float_operators_are_found(files: Files) -> None:
     path = changed(file, "top_conv", add_float_operator)
     (check,) = [check for check in file.checks(path) if check.name == "float operators"]
     assert not check.passed and check.detail == "DEQUANTIZE (real)"
-
-
-def test_changed_weights_of_float_activations_are_noticed(files: Files) -> None:
-    real, dynamic = files.get("float32"), files.get("dynamic")
-    path = changed(real, "top_conv", change_numbers("weights", np.uint32, add(5, 1)))
-    assert real.failed(path) == {"weights"}
-    path = changed(dynamic, "top_conv", change_numbers("weights", np.int8, add(5, -1)))
-    assert dynamic.failed(path) == {"codes"}
-    assert dynamic.failed(changed(dynamic, "block_depthwise", scale_by(1 - 1e-4))) == {"scales"}
-
-
-def agreement(domain: str, images: int, same: float) -> Agreement:
-    return Agreement(domain, "source", images, same, 0.5, 0.5, 0.01 * images, 0.1 * images)
-
-
-def test_agreement_is_counted_over_all_images() -> None:
-    found = [agreement("a", 1, 0.0), agreement("b", 3, 1.0)]
-    assert check_agreement(found, 0.75).passed
-    check = check_agreement(found, 0.76)
-    assert not check.passed and check.value == 0.75
-    assert check.detail == "same class on 75.00 % of 4 images, 76 % needed"
-    assert summary(found) == {
-        "mean_difference": pytest.approx((0.01 + 3 * 0.03) / 4),
-        "max_difference": pytest.approx(0.3),
-    }
 
 
 def export(model: keras.Model, truth: keras.Model, output: Path, **settings: Any) -> Export:

@@ -54,10 +54,19 @@ def test_the_same_seed_makes_the_same_files() -> None:
     assert len(set(files)) > 90
 
 
-def test_a_child_that_takes_too_long_is_a_finding_and_the_next_goes_on() -> None:
-    outcome = try_numbers("labels", CORPUS / "labels", 0, 2, seconds=-1, memory_bytes=10**9)
-    assert outcome.executions == 2
-    assert set(outcome.findings) <= {"takes too long"}
+def test_a_child_that_takes_too_long_is_a_finding_and_the_next_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # -m tools._fuzz_child READER CORPUS SEED START STOP; the first file is the one that hangs.
+    child = tmp_path / "child"
+    child.write_text(
+        "#!/bin/sh\necho ready\n[ $6 = 0 ] && exec sleep 600\nprintf '1\\trefused\\n'\n"
+    )
+    child.chmod(0o700)
+    monkeypatch.setattr("tools._fuzz_watch.sys.executable", str(child))
+    outcome = try_numbers("labels", CORPUS / "labels", 0, 2, seconds=0.3, memory_bytes=10**9)
+    assert outcome.findings == {"takes too long": [0]}
+    assert (outcome.executions, outcome.refusals) == (2, 1)
 
 
 def test_the_program_writes_its_figures(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.pictures import svg
+from qtdog_tf.pictures.analyses import draw_analysis
 from qtdog_tf.pictures.attention import draw_attention, overlay, read_square
 from qtdog_tf.pictures.code_use import code_use_panels, draw_code_use, svg_code_use
 from qtdog_tf.pictures.curves import curve_panels, draw_curves, mean_curve, svg_curves
@@ -146,7 +147,7 @@ def test_names_from_outside_are_text() -> None:
     "panel",
     [
         *curve_panels({"A method of a long name": CURVES["ERM"]}, 40),
-        *flatness_panels(FLATNESS, weights="rerounded"),
+        *flatness_panels(FLATNESS, "filter", "rerounded"),
         forest_panel(ROWS, "Difference to a method", "percentage points of target accuracy", True),
         *noise_panels(NOISE[:1]),
         *code_use_panels(CODES),
@@ -243,6 +244,31 @@ def test_a_float_model_has_no_lattice_and_its_curve_stands_for_both() -> None:
         mean_flatness([plain], "source", weights="rerounded"), dequantized
     )
     assert flatness_panels({"ERM": [plain]}, direction="none") == []
+
+
+@pytest.mark.parametrize("kind", [("filter", "dequantized"), ("raw", "rerounded"), None])
+def test_the_picture_of_flatness_is_of_the_kinds_that_were_measured(
+    tmp_path: Path, kind: tuple[str, str] | None
+) -> None:
+    whole = FLATNESS["ERM"][0]
+    chosen = [c for c in whole["curves"] if kind in (None, (c["direction"], c["weights"]))]
+    values = {"analysis": "flatness", "method": "ERM", "result": {**whole, "curves": chosen}}
+    draw_analysis(values, tmp_path / "flatness.svg", made.CLASSES)
+    text = (tmp_path / "flatness.svg").read_text()
+    titles = {
+        "F on the target, raw directions": ("raw", "dequantized"),
+        "F on the target, filter directions": ("filter", "dequantized"),
+        "F on the target, raw, rerounded": ("raw", "rerounded"),
+        "F on the target, filter, rerounded": ("filter", "rerounded"),
+    }
+    assert {t for t in titles if f">{t}<" in text} == {
+        t for t, of in titles.items() if kind in (None, of)
+    }
+
+
+def test_a_result_without_curves_makes_no_picture(tmp_path: Path) -> None:
+    draw_flatness({"ERM": [{**FLATNESS["ERM"][0], "curves": []}]}, tmp_path / "flatness.svg")
+    assert not list(tmp_path.iterdir())
 
 
 def test_layers_at_even_places_by_their_divergence() -> None:

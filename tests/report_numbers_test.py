@@ -134,11 +134,20 @@ def test_within_takes_the_difficulty_of_a_target_off() -> None:
 
 def test_a_hard_target_is_no_relation_between_methods() -> None:
     """Found in the study of README: -0.83 over all models, -0.08 within target and split."""
-    assert verdict(-0.83, -0.08, 25).startswith("between methods no relation")
-    assert verdict(-0.1, -0.9, 25) == "flatter went with better"
-    assert verdict(0.9, 0.5, 25) == "flatter went with worse"
-    assert verdict(-0.9, None, 9) == "flatter went with better"
-    assert verdict(-0.5, None, 9).startswith("between methods no relation")
+    assert verdict(-0.83, -0.08, 25, 5).startswith("between methods no relation")
+    assert verdict(-0.1, -0.9, 25, 5) == "flatter went with better"
+    assert verdict(0.9, 0.5, 25, 5) == "flatter went with worse"
+    assert verdict(-0.9, None, 9, 3) == "flatter went with better"
+    assert verdict(-0.5, None, 9, 3).startswith("between methods no relation")
+
+
+def test_each_target_and_split_takes_a_degree_of_freedom() -> None:
+    """Of 24 models in 12 pairs, twelve differences are left: 2 / root of 12 is 0.58."""
+    assert verdict(-0.9, -0.5, 24, 12).startswith("between methods no relation")
+    assert verdict(-0.9, -0.6, 24, 12) == "flatter went with better"
+    assert verdict(-0.9, -0.5, 24, 3) == "flatter went with better"
+    # Of one model a pair more than pairs, nothing can be said.
+    assert verdict(-0.9, -1.0, 13, 12).startswith("between methods no relation")
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,17 @@ def test_data_that_is_gone_is_named(output: Path, tmp_path: Path) -> None:
     assert "It could not be made" in section.missing[0].why and "gone" in section.missing[0].why
 
 
+def test_runs_that_cannot_be_shown_side_by_side_are_named(output: Path, tmp_path: Path) -> None:
+    """The same images by another path are not known to be the same."""
+    shutil.copytree(output, tmp_path / "a")
+    (tmp_path / "photos").symlink_to(output.parent / "photos")
+    path = tmp_path / "a/line-trial0/qtdog7/run.json"
+    made.edit(path, lambda v: v.update(data=str(tmp_path / "photos")))
+    section = predictions_section(material(tmp_path / "a"), images=5, seed=0)
+    assert not section.body
+    assert "has not held out the same images as the first" in section.missing[0].why
+
+
 def test_runs_without_models_are_left_out(output: Path, tmp_path: Path) -> None:
     shutil.copytree(output, tmp_path / "a")
     (tmp_path / "a/line-trial0/erm/selected_sma.keras").unlink()

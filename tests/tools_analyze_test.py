@@ -93,12 +93,14 @@ def test_the_same_command_makes_what_is_missing_only(analyses: Path, trial: Path
     before = {path: path.stat().st_mtime_ns for path in analyses.rglob("*.json")}
     code_use = json.loads((folder / "code_use.json").read_text())["result"]
     (folder / "code_use.json").unlink()
+    (folder / "flatness.svg").unlink()
     done = run_program("analyze", runs=trial.parent, output=analyses, **QUICK)
     assert done.returncode == 0, done.stderr
     assert "15 of 16 analyses are there already" in done.stdout
     after = {path: path.stat().st_mtime_ns for path in analyses.rglob("*.json")}
     assert {path for path in before if before[path] != after[path]} == {folder / "code_use.json"}
     assert json.loads((folder / "code_use.json").read_text())["result"] == code_use
+    assert (folder / "flatness.svg").exists()
 
 
 def test_figures_of_other_settings_are_not_taken_for_these(analyses: Path, trial: Path) -> None:
@@ -108,18 +110,21 @@ def test_figures_of_other_settings_are_not_taken_for_these(analyses: Path, trial
 
 
 def test_the_plane_through_three_models(trial: Path, tmp_path: Path) -> None:
-    done = run_program(
-        "analyze",
-        "--plane",
-        runs=trial / "erm",
-        models="last,last_sma,last_swa",
-        analyses="",
-        plane_resolution=2,
-        output=tmp_path,
-    )
+    asked = {"runs": trial / "erm", "models": "last,last_sma,last_swa", "output": tmp_path}
+    asked |= {"analyses": "code_use", "plane_resolution": 2}
+    done = run_program("analyze", "--plane", **asked)
     assert done.returncode == 0, done.stderr
-    plane = json.loads((tmp_path / "plane.json").read_text())["result"]
-    assert len(plane["x"]) == len(plane["y"]) == 4 and (tmp_path / "plane.svg").exists()
+    figures, picture = tmp_path / "plane.json", tmp_path / "plane.svg"
+    plane = json.loads(figures.read_text())["result"]
+    assert len(plane["x"]) == len(plane["y"]) == 4 and picture.exists()
+    # The same command prints its table again, and draws what is missing.
+    before, table = figures.stat().st_mtime_ns, done.stdout[done.stdout.index("method") :]
+    picture.unlink()
+    done = run_program("analyze", "--plane", **asked)
+    assert done.returncode == 0 and done.stdout.endswith(table), done.stderr
+    assert picture.exists() and figures.stat().st_mtime_ns == before
+    done = run_program("analyze", "--plane", **asked | {"plane_resolution": 3})
+    assert_refused(done, "plane.json holds figures of something else (asked / there: plane resol")
 
 
 @pytest.mark.parametrize(
@@ -129,6 +134,7 @@ def test_the_plane_through_three_models(trial: Path, tmp_path: Path) -> None:
         ({"models": "best"}, "--models must be some of selected_sma"),
         ({"models": "selected_swad"}, "there is no model"),
         ({"plane": True, "analyses": ""}, "a plane goes through three models"),
+        ({"plane": True}, "a plane goes through three models; --runs and --models give 1"),
         ({"analyses": ""}, "there is nothing to do"),
         ({"flatness_radii": "3,2"}, "radii"),
     ],

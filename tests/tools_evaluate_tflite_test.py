@@ -51,9 +51,21 @@ def test_accuracy_is_that_of_the_file_on_the_classes_it_knows(
             answers = np.array(CLASSES)[classifier.predict(pixels).argmax(axis=1)]
         expected = np.mean(answers == truth[known])
         assert entry["images"] == {"line": 20} and entry["accuracy"] == {"line": expected}
+        assert list(entry["skipped"]) == ["line"] and sum(entry["skipped"]["line"].values()) == 10
         assert entry["bytes"] == path.stat().st_size
         (row,) = [line.split() for line in done.stdout.splitlines() if line.startswith(path.name)]
         assert row[1:3] == [f"{100 * expected:.1f}", f"{path.stat().st_size:,}"]
+    (lacking,) = set(truth[~known])
+    assert done.stdout.endswith(
+        f"\nnote: line: skipped 10 images of classes that the file does not know: {lacking} (10)\n"
+    )
+
+
+def test_what_cannot_be_asked_is_said_before_anything_runs(data: Path, tmp_path: Path) -> None:
+    done = run_program("evaluate_tflite", files="", data=data)
+    assert_refused(done, "--files= names no file")
+    done = run_program("evaluate_tflite", files=tmp_path / "no.tflite", data=data, output=tmp_path)
+    assert_refused(done, f"--output={tmp_path} is a folder, the name of a file is needed")
 
 
 def test_a_file_without_class_names_is_refused(data: Path, tmp_path: Path) -> None:

@@ -166,7 +166,14 @@ def test_calibration_on_the_target_is_warned_of(trial: Path, data: Path, tmp_pat
 
 def test_a_float_run_is_exported_as_float32(trial: Path, tmp_path: Path) -> None:
     output = tmp_path / "erm.tflite"
-    done = run_program("export_tflite", run=trial / "erm", kind="float32", output=output)
+    # Images to calibrate with are not asked for.
+    done = run_program(
+        "export_tflite",
+        run=trial / "erm",
+        kind="float32",
+        output=output,
+        calibration_data=tmp_path / "nowhere",
+    )
     assert done.returncode == 0, done.stderr
     assert said(done) == "" and "Calibrated" not in done.stdout
     values = json.loads((tmp_path / "erm.report.json").read_text())

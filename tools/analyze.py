@@ -29,11 +29,11 @@ from tqdm import tqdm
 
 from qtdog_tf.analysis import ANALYSES, SINGLE_RUNS_ONLY, Record, Subject, loss_plane, run_label
 from qtdog_tf.analysis.plane import PlaneSettings
+from qtdog_tf.analysis.plane_record import PlaneRecord
 from qtdog_tf.analysis.table import method_table
 from qtdog_tf.errors import UserError
 from qtdog_tf.evaluation import MODELS, open_run
 from qtdog_tf.evaluation.run_folder import find_runs
-from qtdog_tf.files import write_json
 from qtdog_tf.pictures.analyses import draw_analysis
 from qtdog_tf.pictures.plane import draw_plane
 from tools._flags import define_flags, settings_from_flags
@@ -67,17 +67,22 @@ define_flags(PlaneSettings, prefix="plane_")
 def main(argv: list[str]) -> None:
     """Makes what is missing and prints the table."""
     refuse_arguments(argv)
-    records = plan()
+    records, plane = plan()
     there = {record.path: record.read() for record in records}
+    plane_there = plane.read() if plane else None
     missing = [record for record in records if there[record.path] is None]
     if len(missing) < len(records):
         print(f"{len(records) - len(missing)} of {len(records)} analyses are there already")
+    for record in records:
+        draw_if_missing(record, there[record.path])
     with tqdm(missing, desc="analyses", unit="analysis", disable=None) as bar:
         for record in bar:
             bar.set_postfix_str(f"{record.analysis} of {record.folder.relative_to(FLAGS.output)}")
             there[record.path] = make(record)
-    if FLAGS.plane:
-        make_plane([record.subject for record in records] or subjects())
+    if plane and plane_there is None:
+        make_plane(plane)
+    elif plane and plane_there and not plane.picture.exists():
+        draw_plane(plane_there["result"], plane.picture)
     found = [values for values in there.values() if values is not None]
     if found:
         print(method_table(found))
@@ -108,12 +113,12 @@ def subjects() -> list[Subject]:
     return found
 
 
-def plan() -> list[Record]:
-    """Every analysis that the flags ask for, the quick ones of all models first.
+def plan() -> tuple[list[Record], PlaneRecord | None]:
+    """Every analysis that the flags ask for, the quick ones of all models first; and the plane.
 
     Raises:
-        UserError: for an analysis that does not exist, a setting that is not allowed, or as
-            `subjects`.
+        UserError: for an analysis that does not exist, a setting that is not allowed, a plane
+            through another number of models than three, or as `subjects`.
     """
     unknown = [name for name in FLAGS.analyses if name not in ANALYSES]
     if unknown:
@@ -127,13 +132,15 @@ def plan() -> list[Record]:
     }
     if not settings and not FLAGS.plane:
         raise UserError("there is nothing to do: name --analyses, or --plane")
-    chosen = subjects()
-    return [
-        Record(Path(FLAGS.output), name, subject, of_analysis)
+    plane = settings_from_flags(PlaneSettings, prefix="plane_")
+    chosen, output = subjects(), Path(FLAGS.output)
+    records = [
+        Record(output, name, subject, of_analysis)
         for name, of_analysis in settings.items()
         for subject in chosen
         if not (subject.run.members and name in SINGLE_RUNS_ONLY)
     ]
+    return records, PlaneRecord.through(output, chosen, plane) if FLAGS.plane else None
 
 
 def make(record: Record) -> dict[str, Any]:
@@ -147,38 +154,35 @@ def make(record: Record) -> dict[str, Any]:
             record.subject, record.settings, lambda done: bar.update(done - bar.n)
         )
     values = record.describe(result, time.monotonic() - began, command())
-    # The picture comes first: figures that are there count as finished.
-    draw_analysis(values, record.path.with_suffix(".svg"), record.subject.run.classes)
+    # The figures come first: whatever becomes of the picture, they are not lost. A picture of
+    # others must not be taken for theirs.
+    record.picture.unlink(missing_ok=True)
     record.write(values)
+    draw_if_missing(record, values)
     return values
 
 
-def make_plane(through: list[Subject]) -> None:
-    """Measures the loss in the plane through three models."""
-    models = {f"{run_label(s.run.path)}, {s.model}": s for s in through}
-    if len(models) != 3:
-        raise UserError(
-            f"a plane goes through three models; --runs and --models give {len(models)}"
-        )
-    path = Path(FLAGS.output) / "plane.json"
-    if path.exists():
-        raise UserError(f"{path} is there already: choose another output folder, or remove it")
-    settings = settings_from_flags(PlaneSettings, prefix="plane_")
-    first = next(iter(models.values()))
+def draw_if_missing(record: Record, values: dict[str, Any] | None) -> None:
+    """Draws the picture of figures that are there, if it is not."""
+    if values is not None and not record.picture.exists():
+        draw_analysis(values, record.picture, record.subject.run.classes)
+
+
+def make_plane(plane: PlaneRecord) -> None:
+    """Measures the loss in a plane, writes its figures and draws its picture."""
+    models = list(plane.subjects.values())
     began = time.monotonic()
-    with tqdm(total=settings.side**2, desc="plane", disable=None, leave=False) as bar:
+    with tqdm(total=plane.settings.side**2, desc="plane", disable=None, leave=False) as bar:
         result = loss_plane(
-            [subject.load() for subject in models.values()],
-            list(models),
-            first.samples,
-            settings,
+            [subject.load() for subject in models],
+            list(plane.subjects),
+            models[0].samples,
+            plane.settings,
             on_point=lambda done: bar.update(done - bar.n),
         )
-    seconds = round(time.monotonic() - began, 1)
-    write_json(
-        path, {"analysis": "plane", "command": command(), "seconds": seconds, "result": result}
-    )
-    draw_plane(result, path.with_suffix(".svg"))
+    plane.picture.unlink(missing_ok=True)
+    plane.write(result, time.monotonic() - began, command())
+    draw_plane(result, plane.picture)
 
 
 def command() -> str:

@@ -29,8 +29,8 @@ from tools._main import refuse_arguments, run_tool
 
 ROUNDS, ROUND_SECONDS, WARM_UP = 15, 0.1, 0.3
 LEGEND = """\
-Accuracy of the files in %, on all images of each domain. ms/image and ratio (to the first file):
-median and middle half of the rounds, one image at a time, one thread."""
+Accuracy of the files in %, on all images of each domain whose class the file knows. ms/image and
+ratio (to the first file): median and middle half of the rounds, one image at a time, one thread."""
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list("files", None, "The .tflite files; ratios are to the first.", required=True)
@@ -54,6 +54,7 @@ class FileFigures:
         bytes: on disk.
         accuracy: by domain, 0 to 1.
         images: by domain, how many were of a class that the file knows.
+        skipped: by domain, the others by class.
         milliseconds: for one image, one value a round.
         ratios: to the first file, one value a round.
     """
@@ -62,6 +63,7 @@ class FileFigures:
     bytes: int
     accuracy: dict[str, float]
     images: dict[str, int]
+    skipped: dict[str, dict[str, int]]
     milliseconds: list[float]
     ratios: list[float]
 
@@ -69,6 +71,11 @@ class FileFigures:
 def main(argv: list[str]) -> None:
     """Evaluates, times, prints the table."""
     refuse_arguments(argv)
+    output = Path(FLAGS.output) if FLAGS.output else None
+    if output and output.is_dir():
+        raise UserError(f"--output={output} is a folder, the name of a file is needed")
+    if not FLAGS.files:
+        raise UserError("--files= names no file: name one .tflite file or more")
     if len(set(FLAGS.files)) < len(FLAGS.files):
         raise UserError(f"--files={','.join(FLAGS.files)} names a file twice")
     with without_info():
@@ -86,13 +93,16 @@ def main(argv: list[str]) -> None:
                 bytes=Path(file).stat().st_size,
                 accuracy=accuracy,
                 images=images,
+                skipped={name: skipped(classifier, domain_set, name) for name in domains},
                 milliseconds=[1000 * seconds for seconds in times[file]],
                 ratios=[mine / other for mine, other in zip(times[file], first, strict=True)],
             )
         )
     print(table(figures, domains))
-    if FLAGS.output:
-        write_json(Path(FLAGS.output), [dataclasses.asdict(entry) for entry in figures])
+    for note in notes(figures):
+        print(f"\nnote: {note}")
+    if output:
+        write_json(output, [dataclasses.asdict(entry) for entry in figures])
 
 
 def evaluate(
@@ -124,6 +134,32 @@ def evaluate(
         accuracy[name] = float(np.mean(named == labels[chosen]))
         images[name] = len(chosen)
     return accuracy, images
+
+
+def skipped(classifier: TFLiteClassifier, domain_set: DomainSet, name: str) -> dict[str, int]:
+    """How many images of a domain are of a class that a file does not know, by class."""
+    counts = np.bincount(domain_set.domain(name).labels, minlength=len(domain_set.classes))
+    known = classifier.classes or ()
+    pairs = zip(domain_set.classes, counts.tolist(), strict=True)
+    return {c: count for c, count in pairs if count and c not in known}
+
+
+def notes(figures: list[FileFigures]) -> list[str]:
+    """What a reader of the table must know: the images that a file was not asked about."""
+    files_of: dict[str, list[str]] = {}
+    for entry in figures:
+        for name, of_class in entry.skipped.items():
+            if of_class:
+                note = (
+                    f"{name}: skipped {sum(of_class.values())} images of classes that the file "
+                    f"does not know: {', '.join(f'{c} ({n})' for c, n in of_class.items())}"
+                )
+                files_of.setdefault(note, []).append(Path(entry.file).name)
+    # What holds for every file is said without their names.
+    return [
+        note if len(files) == len(figures) else f"{', '.join(files)}: {note}"
+        for note, files in files_of.items()
+    ]
 
 
 def time_files(classifiers: dict[str, TFLiteClassifier]) -> dict[str, list[float]]:

@@ -94,7 +94,8 @@ def export_network(network: str, kind: str, folder: Path) -> dict[str, Any]:
         "checks": [dataclasses.asdict(check) for check in export.checks],
         "mean_difference": export.agreements[0].mean_difference,
         "bytes": export.sizes.bytes,
-        "latency_ms": export.latency,
+        # By number of threads, as it comes back from JSON.
+        "latency_ms": {str(n): ms for n, ms in (export.latency or {}).items()},
         "settings": dataclasses.asdict(ExportSettings(kind=kind, min_agreement=0.0)),
     }
 

@@ -18,6 +18,7 @@ does not get its name, and the exit code is 1.
 import sys
 from pathlib import Path
 
+import numpy as np
 from absl import flags
 
 from qtdog_tf.data import open_domains
@@ -64,7 +65,8 @@ flags.DEFINE_string(
 flags.DEFINE_string(
     "calibration_data",
     "",
-    "Images to calibrate with, as --data. Default: training images of the run's source domains.",
+    "Images to calibrate an integer file with, as --data. Default: training images of the run's "
+    "source domains.",
 )
 flags.DEFINE_string("model_version", "1", "Version to write into the file's metadata.")
 
@@ -80,12 +82,13 @@ def main(argv: list[str]) -> None:
     graph = plan_graph(model, settings)
     stages = Stages()
     with stages.stage("Reading images"):
-        calibration = choose_calibration(run, settings)
+        # Only ranges of integers come from images.
+        calibration = choose_calibration(run, settings) if settings.is_integer else None
         domain_set = open_domains(FLAGS.data or run.data)
         image_sets = comparison_sets(
             run, domain_set, settings.parity_images, settings.calibration_seed
         )
-    for warning in calibration.warnings if settings.is_integer else ():
+    for warning in calibration.warnings if calibration else ():
         print(f"warning: {warning}", file=sys.stderr)
     export = export_model(
         model,
@@ -93,15 +96,14 @@ def main(argv: list[str]) -> None:
         output,
         settings,
         model_info(run),
-        calibration_pixels=calibration.pixels,
+        calibration_pixels=calibration.pixels if calibration else np.empty(0, np.uint8),
         image_sets=image_sets,
         stages=stages,
     )
-    used = calibration if settings.is_integer else None
-    text = format_report(export, settings, used)
+    text = format_report(export, settings, calibration)
     write_text(output.with_suffix(".report.txt"), text + "\n")
     values = {"run": str(run.path), "model": FLAGS.model, "versions": versions()}
-    values |= report_values(export, settings, used)
+    values |= report_values(export, settings, calibration)
     write_json(output.with_suffix(".report.json"), values)
     print(text)
     if not export.passed:

@@ -8,6 +8,7 @@ Start from `Record`.
 
 import dataclasses
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -57,25 +58,18 @@ class Record:
         """The file of figures."""
         return self.folder / f"{self.analysis}.json"
 
+    @property
+    def picture(self) -> Path:
+        """The picture of them."""
+        return self.path.with_suffix(".svg")
+
     def read(self) -> dict[str, Any] | None:
         """What is in the file; None if there is none yet.
 
         Raises:
             UserError: if the file is damaged, or holds the figures of something else.
         """
-        if not self.path.exists():
-            return None
-        values = read_json(self.path)
-        stored = values.get("identity") if isinstance(values, dict) else None
-        if not isinstance(stored, dict) or "result" not in values:
-            raise UserError(f"{self.path} is damaged: remove it, and it is made anew")
-        differing = difference(self.identity(), stored)
-        if differing:
-            raise UserError(
-                f"{self.path} holds figures of something else (asked / there: "
-                f"{'; '.join(differing[:4])}): choose another output folder, or remove it"
-            )
-        return values
+        return read_record(self.path, self.identity)
 
     def describe(self, result: dict[str, Any], seconds: float, command: str) -> dict[str, Any]:
         """What was found, with what was looked at and how: what `write` takes and `read` returns.
@@ -113,15 +107,50 @@ class Record:
 
     def identity(self) -> dict[str, Any]:
         """What must be the same for figures to be these figures, as plain values."""
-        settings = {
-            f"{self.analysis} {name}": list(value) if isinstance(value, tuple) else value
-            for name, value in vars(self.settings).items()
-        }
-        path = self.subject.run.model_path(self.subject.model)
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
         images = {"images of a part": self.subject.limit, "their seed": self.subject.seed}
-        return {"model file": digest, **images, **settings}
+        settings = identity_of_settings(self.analysis, self.settings)
+        return {"model file": model_digest(self.subject), **images, **settings}
+
+
+def read_record(path: Path, identity: Callable[[], dict[str, Any]]) -> dict[str, Any] | None:
+    """What a file of figures holds; None if there is none yet.
+
+    Args:
+        path: the file, a JSON object with "identity" and "result".
+        identity: returns what is asked for; called if there is a file, since it reads models.
+
+    Raises:
+        UserError: if the file is damaged, or holds the figures of something else.
+    """
+    if not path.exists():
+        return None
+    values = read_json(path)
+    stored = values.get("identity") if isinstance(values, dict) else None
+    if not isinstance(stored, dict) or "result" not in values:
+        raise UserError(
+            f"{path} is damaged, or of an older version: remove it, and it is made anew"
+        )
+    differing = difference(identity(), stored)
+    if differing:
+        raise UserError(
+            f"{path} holds figures of something else (asked / there: "
+            f"{'; '.join(differing[:4])}): choose another output folder, or remove it"
+        )
+    return values
+
+
+def model_digest(subject: Subject) -> str:
+    """Tells the file of a model from any other."""
+    with subject.run.model_path(subject.model).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def identity_of_settings(analysis: str, settings: Settings) -> dict[str, Any]:
+    """Settings by names that say which analysis they are of, as they come back from JSON."""
+    return {
+        f"{analysis} {name}": list(value) if isinstance(value, tuple) else value
+        for name, value in vars(settings).items()
+    }
 
 
 def _rounded(value: Any) -> Any:

@@ -85,6 +85,8 @@ def plan_graph(model: keras.Model, settings: ExportSettings) -> ops.Graph:
             )
     if settings.kind == INT4:
         check_int4(graph)
+    if settings.kind == DYNAMIC:
+        _refuse_hidden_codes(graph)
     return graph
 
 
@@ -96,6 +98,20 @@ def _refuse_powers_of_two(model: keras.Model, kind: str) -> None:
                 f"the weights of layer {wrapper.layer.name} are powers of two (INQ), which "
                 f"--kind={kind} would round to evenly spaced codes: export --kind=float32, which "
                 "keeps them, or train qtdog7 for learned codes"
+            )
+
+
+def _refuse_hidden_codes(graph: ops.Graph) -> None:
+    """A layer that runs as it is holds its weights as floats, and no check compares these."""
+    for op in graph.ops:
+        if not isinstance(op, ops.KerasCall):
+            continue
+        # An operation such as `x + y`, or a function, has no layers.
+        layers = op.operation._flatten_layers() if isinstance(op.operation, keras.Layer) else ()
+        if any(getattr(layer, "quantizes", False) for layer in layers):
+            raise UserError(
+                f"layer {op.layer} has learned codes, which a {DYNAMIC} file would hold as floats, "
+                f"since {op.why}: export --kind=float32"
             )
 
 

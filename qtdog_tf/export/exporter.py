@@ -17,7 +17,8 @@ import numpy as np
 from qtdog_tf.errors import UserError
 from qtdog_tf.export.build import Built, build_file
 from qtdog_tf.export.checks.agreement import Agreement, ImageSet, check_agreement, compare
-from qtdog_tf.export.checks.parity import Check, check_file, check_float_file
+from qtdog_tf.export.checks.float_files import check_float_file
+from qtdog_tf.export.checks.parity import Check, check_file
 from qtdog_tf.export.graph import ops
 from qtdog_tf.export.latency import measure_latency
 from qtdog_tf.export.progress import Stages
@@ -86,7 +87,8 @@ def export_model(
         output: the file to write. What the converter says stays beside it, in `<name>.log`.
         settings: of the export.
         info: name, classes and the like, for the file's metadata.
-        calibration_pixels: uint8 [n, S, S, 3], at least one; of source domains only.
+        calibration_pixels: uint8 [n, S, S, 3], at least one; of source domains only. Not looked at
+            for float activations.
         image_sets: to compare file and model on.
         stages: shows how far the work is.
 

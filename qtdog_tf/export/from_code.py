@@ -41,8 +41,9 @@ def export_tflite(
         file: look at `checks`.
 
     Raises:
-        UserError: if the file exists or is no .tflite, the images do not fit or are scaled to 0 to
-            1, or the model has no file of that kind, naming the layer.
+        UserError: if the file exists or is no .tflite, the model cannot be read (a subclass, or not
+            built) or has no file of that kind, naming the layer, it has not one logit a class, or
+            the images do not fit or are scaled to 0 to 1.
 
     Example:
 
@@ -51,8 +52,15 @@ def export_tflite(
     """
     output = Path(output)
     check_output(output)
+    chosen = ExportSettings(**settings)
+    graph = plan_graph(model, chosen)
+    if graph.output.shape != (len(classes),):
+        raise UserError(
+            f"model {model.name!r} gives numbers of shape {list(graph.output.shape)} for an image, "
+            f"and {len(classes)} classes are named: one logit a class is needed"
+        )
     images, labels = np.asarray(images), np.asarray(labels)
-    shape = tuple(model.input_shape[1:])
+    shape = graph.image.shape
     if images.shape[1:] != shape or not len(images) or labels.shape != images.shape[:1]:
         raise UserError(
             f"images of shape [n, {', '.join(map(str, shape))}] and labels of shape [n] are "
@@ -64,18 +72,18 @@ def export_tflite(
             "which would be rounded to 0 and 1: the model has to take raw pixels, and scale them "
             "itself by a Rescaling layer"
         )
-    chosen = ExportSettings(**settings)
     pixels = round_pixels(images)
     drawn = np.random.default_rng(chosen.calibration_seed).permutation(len(pixels))
+    compared = drawn[: chosen.parity_images]
     return export_model(
         model,
-        plan_graph(model, chosen),
+        graph,
         output,
         chosen,
         ModelInfo(model.name, f"Tells {len(classes)} classes apart.", "1", tuple(classes)),
         calibration_pixels=pixels[drawn[: chosen.calibration_images]],
         image_sets=[
-            ImageSet("images", "source", pixels[drawn], labels[drawn].astype(np.int32)),
+            ImageSet("images", "source", pixels[compared], labels[compared].astype(np.int32)),
         ],
         stages=Stages(),
     )

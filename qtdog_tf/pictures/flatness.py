@@ -30,22 +30,28 @@ def svg_flatness(
 def draw_flatness(
     results: Mapping[str, Sequence[Flatness]],
     path: Path,
-    direction: str = RAW,
-    weights: str = DEQUANTIZED,
     styles: Mapping[str, Style] | None = None,
 ) -> None:
-    """Writes the curves as a picture, see `flatness_panels`.
+    """Writes the curves of every kind that was measured as one picture, see `flatness_panels`.
 
     Args:
         results: see there.
-        path: the .svg or .png file.
-        direction: see there.
-        weights: see there.
+        path: the .svg or .png file; not written if there are no curves.
         styles: see there.
     """
     styles = styles or styles_for(results)
-    panels = flatness_panels(results, direction, weights, styles)
+    panels = [
+        panel
+        for direction, weights in _kinds(results)
+        for panel in flatness_panels(results, direction, weights, styles)
+    ]
     draw_panels(panels, path, {name: styles[name] for name in results})
+
+
+def _kinds(results: Mapping[str, Sequence[Flatness]]) -> list[tuple[str, str]]:
+    """The pairs of direction and weights that some run was measured in, in their order there."""
+    curves = [curve for of in results.values() for result in of for curve in result["curves"]]
+    return list(dict.fromkeys((curve["direction"], curve["weights"]) for curve in curves))
 
 
 def flatness_panels(
@@ -74,7 +80,9 @@ def flatness_panels(
         }
         means = {name: mean for name, mean in means.items() if len(mean[0])}
         if means:
-            kind = f"{direction} directions" if weights == DEQUANTIZED else weights
+            kind = (
+                f"{direction} directions" if weights == DEQUANTIZED else f"{direction}, {weights}"
+            )
             panels.append(_panel(f"{title}, {kind}", means, styles))
     return panels
 

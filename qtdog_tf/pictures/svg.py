@@ -86,10 +86,10 @@ def svg_panels(panels: Sequence[Panel]) -> str:
 def draw_panels(
     panels: Sequence[Panel], path: Path, styles: Mapping[str, Style] | None = None, columns: int = 2
 ) -> None:
-    """Writes the panels as one picture, in one go.
+    """Writes the panels as one picture, in one go; nothing if there are none.
 
     Args:
-        panels: one or more.
+        panels: what to draw.
         path: the .svg or .png file, replaced if it exists; its folder is made.
         styles: by name of the series, for the key below the panels; none without it.
         columns: panels side by side.
@@ -100,6 +100,8 @@ def draw_panels(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise UserError(f"picture {path} must end in .svg or .png")
+    if not panels:
+        return
     if path.suffix.lower() == ".png":
         with _style():
             save_figure(_draw(panels, columns, styles or {}, page=False), path)

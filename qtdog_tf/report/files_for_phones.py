@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import Mapping
 
+from qtdog_tf.evaluation import MODELS
 from qtdog_tf.report.blocks import (
     Missing,
     Section,
@@ -32,8 +33,9 @@ def export_section(material: Material) -> Section:
         )
         return Section(name, title, missing=(missing,))
     body = paragraph(
-        "Each file is read back and compared with its model before it gets its name: every code, "
-        "scale and bias, every layer, and the predictions on every domain."
+        "Each file is read back and compared with its model before it gets its name: weights "
+        "(codes and scales where it stores codes), biases, the output of every layer if it "
+        "computes with integers, and the predictions on every domain. What was found is below."
     )
     body += _comparison(material.exports)
     for label, export in material.exports.items():
@@ -147,5 +149,7 @@ def _sizes(export: Export) -> Html:
 
 def _export_command(export: Export, label: str) -> str:
     flags = [f"--run={export.get('run', '<run>')}", f"--kind={export['settings']['kind']}"]
+    if export.get("model", MODELS[0]) != MODELS[0]:
+        flags.append(f"--model={export['model']}")
     flags.append(f"--output={label}.tflite")
     return "python -m tools.export_tflite " + " ".join(map(shlex.quote, flags))

@@ -44,6 +44,7 @@ def predictions_section(material: Material, images: int, seed: int) -> Section:
         return _missing("It needs run folders that still hold their models.")
     try:
         found = _predict(runs)
+        gallery = make_gallery(found, images, seed)
     except UserError as error:
         return _missing(f"It could not be made: {error}.", runs)
     target = next(iter(runs.values())).target
@@ -57,7 +58,7 @@ def predictions_section(material: Material, images: int, seed: int) -> Section:
     flag = shlex.quote(f"--runs={folders}")
     body += command([f"python -m tools.evaluate {flag} --domains={shlex.quote(target)}"])
     body += heading("Examples")
-    body += _gallery(make_gallery(found, images, seed))
+    body += _gallery(gallery)
     flags = f"--images={images} --seed={seed} --output=predictions.png"
     body += command([f"python -m tools.gallery {flag} {flags}"])
     return Section(NAME, TITLE, body)

@@ -72,7 +72,7 @@ def correlation_said(material: Material) -> Said:
     if value is None:
         return nothing()
     inside = pearson(within(points, TARGET), within(points, "y"))
-    meaning = verdict(value, inside, len(points))
+    meaning = verdict(value, inside, len(points), len({point["pair"] for point in points}))
     rest = (
         f"Over {len(points)} models, F on the target and target accuracy correlate by "
         f"{correlation(value)} ({correlation(inside)} within target and split): {meaning}."
@@ -80,7 +80,7 @@ def correlation_said(material: Material) -> Said:
     return [("Does flatter go with better?", rest)], []
 
 
-def verdict(value: float, inside: float | None, count: int) -> str:
+def verdict(value: float, inside: float | None, count: int, pairs: int) -> str:
     """What correlations of flatness and accuracy over some models mean.
 
     Args:
@@ -88,10 +88,12 @@ def verdict(value: float, inside: float | None, count: int) -> str:
             nothing of methods.
         inside: within target and split; it decides if it is known.
         count: number of models.
+        pairs: of target and split, among them.
     """
-    told = value if inside is None else inside
-    # Of unrelated values, it has a standard deviation of about 1 / root of the count.
-    if abs(told) <= 2 / math.sqrt(count):
+    # Every mean that is taken off takes a degree of freedom with it; over all models that is one.
+    told, means = (value, 1) if inside is None else (inside, pairs)
+    # Of unrelated values, it has a standard deviation of 1 / root of the degrees of freedom.
+    if abs(told) <= 2 / math.sqrt(max(count - means, 1)):
         return "between methods no relation that so few models could show"
     return "flatter went with better" if told < 0 else "flatter went with worse"
 
@@ -133,19 +135,21 @@ def calibration_said(material: Material) -> Said:
 
 
 def files_said(material: Material) -> Said:
-    """How many files there are, whether they passed, how large the smallest is."""
+    """How many files there are, whether they passed, how large the smallest that did is."""
     if not material.exports:
         return nothing()
-    name, export = min(material.exports.items(), key=lambda item: item[1]["sizes"]["bytes"])
-    sizes = export["sizes"]
-    failed = [n for n, e in material.exports.items() if not e["passed"]]
+    failed = [name for name, export in material.exports.items() if not export["passed"]]
     checks = f"checks failed: {', '.join(failed)}" if failed else "all checks passed"
+    said = f"{counted(len(material.exports), 'exported file')}, {checks}"
+    # A file that failed was never written.
+    passed = {n: export["sizes"] for n, export in material.exports.items() if n not in failed}
+    if not passed:
+        return [("Files.", f"{said}.")], []
+    name = min(passed, key=lambda name: passed[name]["bytes"])
+    sizes = passed[name]
     times = short(sizes["float_bytes"] / max(sizes["bytes"], 1), 2)
     size = f"{short(sizes['bytes'] / 1e6)} MB"
-    rest = (
-        f"{counted(len(material.exports), 'exported file')}, {checks}; the smallest, {name}, has "
-        f"{size}, {times} times smaller than the float model."
-    )
+    rest = f"{said}; the smallest, {name}, has {size}, {times} times smaller than the float model."
     return [("Files.", rest)], [tile(size, "", f"smallest file: {name}")]
 
 

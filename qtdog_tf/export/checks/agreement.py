@@ -41,6 +41,8 @@ class Agreement:
         same_class: share of the images on which both name the same class, 0 to 1.
         model_accuracy, file_accuracy: 0 to 1.
         mean_difference, max_difference: of the probabilities, over images and classes.
+        not_finite: images of which model or file gives a probability that is no finite number. No
+            class is named on them, and their probabilities count as 1 apart.
     """
 
     domain: str
@@ -51,6 +53,7 @@ class Agreement:
     file_accuracy: float
     mean_difference: float
     max_difference: float
+    not_finite: int = 0
 
 
 def compare(
@@ -84,22 +87,32 @@ def _compare(
         found.append(classifier.predict(batch))
         advance(len(batch))
     probabilities, of_file = np.concatenate(expected), np.concatenate(found)
-    named, named_by_file = probabilities.argmax(axis=1), of_file.argmax(axis=1)
-    difference = np.abs(probabilities - of_file)
+    named, named_by_file = _named(probabilities), _named(of_file)
+    finite = (named >= 0) & (named_by_file >= 0)
+    numbers, numbers_of_file = (np.where(finite[:, None], x, 0) for x in (probabilities, of_file))
+    difference = np.where(finite[:, None], np.abs(numbers - numbers_of_file), 1.0)
     return Agreement(
         domain=images.name,
         role=images.role,
         images=len(images.labels),
-        same_class=float(np.mean(named == named_by_file)),
+        same_class=float(np.mean(finite & (named == named_by_file))),
         model_accuracy=float(np.mean(named == images.labels)),
         file_accuracy=float(np.mean(named_by_file == images.labels)),
         mean_difference=float(difference.mean()),
         max_difference=float(difference.max()),
+        not_finite=int(np.count_nonzero(~finite)),
     )
+
+
+def _named(probabilities: np.ndarray) -> np.ndarray:
+    """The class that each row names; -1 if one of its probabilities is no finite number."""
+    return np.where(np.isfinite(probabilities).all(axis=1), probabilities.argmax(axis=1), -1)
 
 
 def check_agreement(agreements: Sequence[Agreement], least: float) -> Check:
     """Whether the file names the model's class often enough, over all images.
+
+    Probabilities that are no finite numbers are never enough.
 
     Args:
         agreements: of every domain.
@@ -108,7 +121,10 @@ def check_agreement(agreements: Sequence[Agreement], least: float) -> Check:
     images = sum(a.images for a in agreements)
     same = sum(a.same_class * a.images for a in agreements) / images
     detail = f"same class on {100 * same:.2f} % of {images:,} images, {100 * least:.0f} % needed"
-    return Check("agreement", same >= least, detail, same)
+    not_finite = sum(a.not_finite for a in agreements)
+    if not_finite:
+        detail += f"; probabilities of {not_finite:,} are no finite numbers"
+    return Check("agreement", same >= least and not not_finite, detail, same)
 
 
 def summary(agreements: Sequence[Agreement]) -> Mapping[str, float]:

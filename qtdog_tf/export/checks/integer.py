@@ -31,6 +31,8 @@ _SIMULATIONS = {**SIMULATIONS, **SEQUENCE_SIMULATIONS}
 # LiteRT's softmax in 16 bits interpolates in two tables; up to 84 codes of 1/32768 were measured.
 # Differences count in steps of 1/256, those of a softmax in 8 bits.
 _SOFTMAX_UNIT = 2**7
+# The difference between a number and what is none.
+_NO_NUMBER = 2**31
 
 
 def largest_difference(path: Path, inputs: np.ndarray) -> dict[str, int]:
@@ -45,7 +47,7 @@ def largest_difference(path: Path, inputs: np.ndarray) -> dict[str, int]:
 
     Returns:
         By operator ("CONV_2D stem_conv"), the largest difference of its output in codes; of a
-        softmax in 16 bits in steps of 1/256, rounded up.
+        softmax in 16 bits in steps of 1/256, rounded up. 2^31 where one of the two is no number.
     """
     model = read_model(path)
     subgraph = model.subgraphs[0]
@@ -71,6 +73,8 @@ def largest_difference(path: Path, inputs: np.ndarray) -> dict[str, int]:
             elif subgraph.tensors[output].type not in INTEGERS:
                 # A float output, of codes: in steps between these.
                 difference /= scales(subgraph.tensors[operator.inputs[0]])[0]
+            if not np.isfinite(difference):
+                difference = _NO_NUMBER
             name = f"{operator_name(model, operator)} {operation_of(subgraph.tensors[output])}"
             differences[name] = max(differences.get(name, 0), int(np.rint(difference)))
     return differences

@@ -13,14 +13,17 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from qtdog_tf.errors import UserError
 from qtdog_tf.export.calibration import Range, has_own_range
 from qtdog_tf.export.graph import ops, ops_sequence
 from qtdog_tf.export.graph.execute import normalize, run
-from qtdog_tf.export.graph.quantize import INT4_BITS, INT4_MAX, largest_code
+from qtdog_tf.export.graph.quantize import INT4_BITS, INT4_MAX, activation_scale, largest_code
 
 INPUT, OUTPUT = "image", "probabilities"
 # Upper ends of the clips that convolutions and sums have built in.
 _FUSED_LIMITS = (6.0, np.inf)
+# Steps of a variance that an epsilon may have: rounding changes a variance by up to half a step.
+_EPSILON_STEPS = 1 / 8
 
 
 def save_for_conversion(
@@ -39,9 +42,30 @@ def save_for_conversion(
             the pixels, with the scale that makes the file's codes the pixels; without ranges it is
             raw pixels, float32.
         weight_bits: 8, or 4 to store learned codes in 4 bits.
+
+    Raises:
+        UserError: for an integer file, if a LayerNorm's epsilon is not far below a step.
     """
+    if ranges is not None:
+        _check_epsilons(graph, ranges)
     module = _Deploy(graph, ranges, weight_bits)
     tf.saved_model.save(module, str(folder), signatures=module.serve)
+
+
+def _check_epsilons(graph: ops.Graph, ranges: dict[str, Range]) -> None:
+    """What `_leave_to_ranges` leaves out must be less than what rounding the variance changes."""
+    for op in graph.ops:
+        if not isinstance(op, ops_sequence.Rsqrt):
+            continue
+        variances = ranges[op.inputs[0]]
+        allowed = _EPSILON_STEPS * activation_scale(variances)
+        if op.epsilon > allowed:
+            raise UserError(
+                f"layer {op.layer} adds an epsilon of {op.epsilon:g} to variances of at most "
+                f"{variances[1]:.2g}, and an integer file leaves it out, which changes little up "
+                f"to {allowed:.1g} only: train with a smaller epsilon, or export --kind=dynamic "
+                "or float32"
+            )
 
 
 class _Deploy(tf.Module):
@@ -101,8 +125,8 @@ def _leave_to_ranges(op: ops.Op) -> ops.Op:
     """Leaves the upper end of a clip, and LayerNorm's epsilon, to the ranges of the outputs.
 
     A range ends at the clip at the latest. ReLU and ReLU6 are kept: the converter fuses them, and
-    no other. An epsilon far below a step of the variance changes nothing; of 0 the file's kernel
-    gives the upper end of the range.
+    no other. An epsilon far below a step of the variance changes nothing, see `_check_epsilons`; of
+    0 the file's kernel gives the upper end of the range.
     """
     if isinstance(op, ops_sequence.Rsqrt):
         return dataclasses.replace(op, epsilon=0.0)

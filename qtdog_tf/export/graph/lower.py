@@ -30,12 +30,18 @@ def lower(model: keras.Model) -> ops.Graph:
         The graph, nothing folded yet; see `fold`.
 
     Raises:
-        UserError: for a subclassed model, more than one input or output, or images of any size.
+        UserError: for a subclassed model, one that is not built, more than one input or output, or
+            images of any size.
     """
     if not isinstance(model, keras.Function | keras.Sequential):
         raise UserError(
             f"model {model.name!r} is a subclass of keras.Model, whose layers cannot be reached: "
             "build it with the functional or sequential API to export it"
+        )
+    if not hasattr(model, "inputs"):
+        raise UserError(
+            f"model {model.name!r} does not know its input yet: begin it with "
+            "keras.Input((size, size, 3)) to export it"
         )
     if len(model.inputs) != 1 or len(model.outputs) != 1:
         raise UserError(
@@ -140,14 +146,35 @@ def with_probabilities(graph: ops.Graph) -> ops.Graph:
         UserError: if the model returns probabilities itself.
     """
     last = graph.output
-    kinds = {op.name: type(op) for op in graph.ops}
-    if isinstance(last, ops.Average) and kinds[last.inputs[0]] is ops.Softmax:
+    by_name = {op.name: op for op in graph.ops}
+    if isinstance(last, ops.Average) and isinstance(by_name[last.inputs[0]], ops.Softmax):
         return graph
-    activation = getattr(getattr(last, "operation", None), "activation", None)
-    if isinstance(last, ops.Softmax) or activation is keras.activations.softmax:
+    made_by = last
+    while _only_reshapes(made_by):
+        made_by = by_name[made_by.inputs[0]]
+    if _is_softmax(made_by):
         raise UserError(
-            f"layer {last.layer} makes probabilities, which export does itself: hand in the model "
-            "up to its logits"
+            f"layer {made_by.layer} makes probabilities, which export does itself: hand in the "
+            "model up to its logits"
         )
     softmax = ops.Softmax(f"{last.name}.probabilities", (last.name,), last.shape, "the output")
     return ops.Graph((*graph.ops, softmax))
+
+
+def _only_reshapes(op: ops.Op) -> bool:
+    """Whether an operation hands on the values of its only input."""
+    name = type(op.operation).__name__ if isinstance(op, ops.KerasCall) else type(op).__name__
+    return name in ("Reshape", "Flatten", "Squeeze") and len(op.inputs) == 1
+
+
+def _is_softmax(op: ops.Op) -> bool:
+    """Whether an operation is a softmax: read out, `keras.ops.softmax`, or of a layer that stays.
+
+    A layer that is wrapped to be quantized, and stays as it is, has its activation inside.
+    """
+    if not isinstance(op, ops.KerasCall):
+        return isinstance(op, ops.Softmax)
+    bare = op.operation.layer if isinstance(op.operation, ConfiguredWrapper) else op.operation
+    is_activation = keras.activations.softmax in (bare, getattr(bare, "activation", None))
+    # Keras does not export the class of its operation.
+    return is_activation or type(bare).__name__ == "Softmax"

@@ -3,8 +3,7 @@
 Start with `lower_layer`.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,9 +11,9 @@ import numpy as np
 
 from qtdog_tf.ensemble import LOGITS, EnsembleAverage
 from qtdog_tf.export.graph import ops, ops_sequence
-from qtdog_tf.export.graph.kernels import read_kernel
 from qtdog_tf.export.graph.lower_arithmetic import ARITHMETIC_HANDLERS, lower_arithmetic
-from qtdog_tf.export.graph.lower_common import Handler, NotInteger, Shapes
+from qtdog_tf.export.graph.lower_common import CLIPS, Handler, NotInteger, Shapes, stays_float
+from qtdog_tf.export.graph.lower_products import PRODUCT_HANDLERS
 from qtdog_tf.export.graph.lower_sequence import SEQUENCE_HANDLERS
 from qtdog_tf.export.graph.ops import Common
 from qtdog_tf.models.applications import ReverseChannels
@@ -48,52 +47,6 @@ def lower_layer(
     raise NotInteger(f"a {type(layer).__name__} has no integer form here")
 
 
-def _conv(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    if layer.padding not in ("same", "valid"):
-        raise NotInteger(f"padding {layer.padding!r} has no integer form")
-    depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-    kernel = read_kernel(layer, wrapper)
-    return [
-        ops.Conv(
-            *common,
-            kernel=kernel,
-            bias=_bias(layer, kernel),
-            strides=layer.strides,
-            dilation=layer.dilation_rate,
-            padding=layer.padding.upper(),
-            groups=shapes[0][-1] if depthwise else layer.groups,
-            clip=_clip_of(layer.activation),
-        )
-    ]
-
-
-def _dense(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
-    """A 1x1 convolution: the converter cannot quantize a matrix product for each channel."""
-    name, inputs, shape, text = common
-    kernel = read_kernel(layer, wrapper)
-    rows = math.prod(shapes[0][:-1])
-    clip = _clip_of(layer.activation)
-    return [
-        ops.Reshape(f"{name}.in", inputs, (rows, 1, shapes[0][-1]), text),
-        ops.Conv(
-            f"{name}.product",
-            (f"{name}.in",),
-            (rows, 1, shape[-1]),
-            text,
-            kernel=kernel,
-            bias=_bias(layer, kernel),
-            clip=clip,
-        ),
-        ops.Reshape(name, (f"{name}.product",), shape, text),
-    ]
-
-
-def _bias(layer: Any, kernel: ops.Kernel) -> np.ndarray:
-    if not layer.use_bias:
-        return np.zeros(kernel.shape[-1])
-    return np.asarray(layer.bias, np.float64)
-
-
 def _relu(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
     if layer.negative_slope or layer.threshold:
         raise NotInteger("a ReLU with a slope or a threshold has no integer form here")
@@ -108,19 +61,10 @@ def _activation(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> lis
         return [ops.HardSwish(*common)]
     if layer.activation is keras.activations.gelu:
         return [ops_sequence.Gelu(*common)]
-    clip = _clip_of(layer.activation)
+    if layer.activation not in CLIPS:
+        raise NotInteger(stays_float(layer.activation))
+    clip = CLIPS[layer.activation]
     return [] if clip == ops.NO_CLIP else [ops.Clip(*common, clip=clip)]
-
-
-def _clip_of(activation: Callable[..., Any]) -> tuple[float, float]:
-    clips = {
-        keras.activations.linear: ops.NO_CLIP,
-        keras.activations.relu: (0.0, np.inf),
-        keras.activations.relu6: (0.0, 6.0),
-    }
-    if activation not in clips:
-        raise NotInteger(f"activation {getattr(activation, '__name__', activation)!r} stays float")
-    return clips[activation]
 
 
 def _pad(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[ops.Op]:
@@ -169,8 +113,7 @@ def _ensemble(layer: Any, wrapper: Any, common: Common, shapes: Shapes) -> list[
 
 
 _HANDLERS: tuple[tuple[Any, Handler], ...] = (
-    ((keras.layers.Conv2D, keras.layers.DepthwiseConv2D), _conv),
-    (keras.layers.Dense, _dense),
+    *PRODUCT_HANDLERS,
     (keras.layers.ReLU, _relu),
     (keras.layers.Softmax, _softmax),
     (keras.layers.Activation, _activation),
