@@ -254,6 +254,16 @@ def test_a_table_of_all_data_sets() -> None:
     assert shown(printed) == ["84.7 +- 0.5", "77.4 +- 0.3", f"{(84.7 + 77.4) / 2:.1f}"]
 
 
+def test_a_folder_that_is_only_called_like_a_data_set_has_no_published_averages() -> None:
+    namesake = identify(("a", "b"), ("c",), "photos/pacs")
+    assert namesake.name == "pacs" and not namesake.published
+    mine = [made(domain, 0, 0.5, data=namesake) for domain in ("a", "b")]
+    *_, table = make_tables([*mine, *runs_on(VLCS, 0.7)], SELECTED, ("raw",), shown="all")
+    column = table.columns.index(namesake.title)
+    printed = [shown(line) for line in table.lines if line.published]
+    assert printed and {cells[column] for cells in printed} == {"-"}
+
+
 def test_data_sets_are_joined_by_method_and_backbone() -> None:
     def all_sets(*runs: BenchmarkRun) -> dict[str, list[str]]:
         *_, table = make_tables(runs, SELECTED, ("raw",), shown="none")

@@ -47,31 +47,32 @@ def published_lines(
 
 
 def published_averages(
-    data_sets: Sequence[str], methods: Iterable[str], shown: str, rule: str
+    data_sets: Sequence[DataSet], methods: Iterable[str], shown: str, rule: str
 ) -> tuple[list[Line], list[str]]:
     """Lines of a table with one column a data set, and notes on them.
 
     Args:
-        data_sets: names of the columns, before the average.
+        data_sets: the columns, before the average. One that papers have no figures of stays empty.
         methods: see `published_lines`, as for what follows.
         shown: published rows.
         rule: the selection rule.
     """
     lines, rows = [], []
     found, unnamed = _rows(methods, shown, rule)
+    names = [data.name if data.published else "" for data in data_sets]
     for row in found:
         means = {figure.data: figure for figure in row if not figure.domain}
-        cells = [_cell(means.get(name)) for name in data_sets]
+        cells = [_cell(means.get(name)) for name in names]
         printed = printed_average(row)
         others = {figure.data for figure in row if figure is not printed}
-        if printed is not None and others == set(data_sets):
+        if printed is not None and others == set(names):
             cells.append(_cell(printed))
         else:
             cells.append(_mean(cells))
         if any(cell.mean is not None for cell in cells):
             lines.append(Line(_name(row[0]), tuple(cells), row[0].source, published=True))
             rows.append(row)
-    return lines, _notes(rows, not unnamed.isdisjoint(data_sets))
+    return lines, _notes(rows, not unnamed.isdisjoint(names))
 
 
 def _rows(methods: Iterable[str], shown: str, rule: str) -> tuple[list[list[Figure]], set[str]]:

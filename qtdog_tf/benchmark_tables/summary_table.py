@@ -32,7 +32,7 @@ def summary_table(parts: Sequence[DataSetRows], shown: str) -> Table:
     lines = mark_best([_line(name, parts, rows) for name, rows in _named(_joined(parts))])
     rule = parts[0].rule
     methods = [row.method for part in parts for row in part.rows]
-    data_sets = [part.data.name for part in parts]
+    data_sets = [part.data for part in parts]
     printed, notes = published_averages(data_sets, methods, shown, rule)
     return Table(
         title=TITLE,
