@@ -88,9 +88,9 @@ def test_variants_share_the_float_phase_and_part_afterwards(finished: Path) -> N
 def test_another_member_shares_the_float_phase_and_sees_other_batches(
     domain_set: DomainSet, finished: Path, tmp_path: Path
 ) -> None:
-    """And repeats; the first member is the variant as it was without others."""
-    for folder in ("a", "b"):
-        make_trial(domain_set, tmp_path / folder).run(parse_variants(("qtdog5_m1", "qtdog5")))
+    """And repeats; either is what it is without the other."""
+    for folder, names in (("a", ("qtdog5_m1", "qtdog5")), ("b", ("qtdog5_m1",))):
+        make_trial(domain_set, tmp_path / folder).run(parse_variants(names))
     one, other = (tmp_path / folder / "line-trial0" for folder in ("a", "b"))
     assert_same_run(one / "qtdog5_m1", other / "qtdog5_m1")
     assert_same_run(one / "qtdog5", finished / "qtdog5")

@@ -7,8 +7,9 @@ r"""Exports every network of this project with random weights at 7 bits, and say
     python -m tools.export_backbones --report=tools/results/export_backbones.json
 
 No pretrained weights of most of them are at hand, so this is no word on accuracy: random networks
-name classes by chance. It shows that codes, scales, biases and layers of a whole network come
-through. Milliseconds are of one image and one thread, where this runs.
+name classes by chance. BatchNorm has the statistics of the images that a network is exported with.
+It shows that codes, scales, biases and layers of a whole network come through. Milliseconds are of
+one image and one thread, where this runs.
 """
 
 import dataclasses
@@ -29,6 +30,7 @@ from qtdog_tf.models import build_classifier
 from qtdog_tf.quantization import quantize, start_quantization
 from qtdog_tf.quantization.annotate import all_but
 from qtdog_tf.tables import format_table
+from qtdog_tf.training.batch_statistics import measure_statistics
 from tools._main import refuse_arguments, run_tool
 
 FLAGS = flags.FLAGS
@@ -72,15 +74,21 @@ def export_network(network: str, kind: str, folder: Path) -> dict[str, Any]:
     keras.utils.set_random_seed(_SEED)
     data = open_domains("emoji_styles")
     classes = data.classes
-    model = quantize(
-        build_classifier(network, len(classes), image_size=size, weights=None, seed=_SEED),
-        all_but("head"),
-        bits=_BITS,
-    )
-    start_quantization(model)
     domain = data.domain(data.names[0])
     chosen = np.random.default_rng(_SEED).permutation(len(domain))[:_IMAGES]
     pixels = read_pixels(domain.paths_at(chosen), size)
+    network_itself = build_classifier(
+        network,
+        len(classes),
+        image_size=size,
+        weights=None,
+        seed=_SEED,
+        freeze_batch_norm=False,
+    )
+    # Without that, signals fade from layer to layer, and codes can tell nothing apart.
+    measure_statistics(network_itself, [pixels.astype(np.float32)])
+    model = quantize(network_itself, all_but("head"), bits=_BITS)
+    start_quantization(model)
     path = folder / f"{network.replace('/', '_')}_{kind}.tflite"
     folder.mkdir(parents=True, exist_ok=True)
     export = export_tflite(
