@@ -50,23 +50,17 @@ def test_incomplete_rows_are_marked() -> None:
 
 def test_the_average_pairs_runs_of_one_trial() -> None:
     # Trials 1 and 2 of "line", 0 and 1 of "flat": as many, but only one that both have.
-    failed = [
-        summary("erm", "line", 1, 0.60),
-        summary("erm", "line", 2, 0.60),
-        summary("erm", "flat", 0, 0.80),
-        summary("erm", "flat", 1, 0.80),
-    ]
-    row = trial_table(failed, SELECTED_SMA).splitlines()[2]
-    assert " ".join(row.split()) == "erm 80.0 +- 0.0 60.0 +- 0.0 incomplete 4"
+    failed = {("line", 1): 0.60, ("line", 2): 0.60, ("flat", 0): 0.80, ("flat", 1): 0.80}
+    assert erm_row(failed) == "erm 80.0 +- 0.0 60.0 +- 0.0 incomplete 4"
     # In whatever order the runs are read: averages of the trials are 50 and 90.
-    mixed = [
-        summary("erm", "line", 0, 0.40),
-        summary("erm", "line", 1, 0.80),
-        summary("erm", "flat", 1, 1.00),
-        summary("erm", "flat", 0, 0.60),
-    ]
-    row = trial_table(mixed, SELECTED_SMA).splitlines()[2]
-    assert row.split()[-4:] == ["70.0", "+-", f"{20 / math.sqrt(2):.1f}", "4"]
+    mixed = {("line", 0): 0.40, ("line", 1): 0.80, ("flat", 1): 1.00, ("flat", 0): 0.60}
+    assert erm_row(mixed).endswith(f" 70.0 +- {20 / math.sqrt(2):.1f} 4")
+
+
+def erm_row(accuracies: dict[tuple[str, int], float]) -> str:
+    """The table's row of runs, by target and trial."""
+    runs = [summary("erm", *of_run, accuracy) for of_run, accuracy in accuracies.items()]
+    return " ".join(trial_table(runs, SELECTED_SMA).splitlines()[2].split())
 
 
 def test_domains_held_out_together_are_no_part_of_the_average() -> None:

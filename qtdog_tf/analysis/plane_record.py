@@ -10,7 +10,7 @@ from typing import Any
 
 from qtdog_tf.analysis.catalog import Subject
 from qtdog_tf.analysis.plane import PlaneSettings
-from qtdog_tf.analysis.record import identity_of_settings, model_digest, read_record, run_label
+from qtdog_tf.analysis.record import FiguresFile, identity_of_settings, model_digest, run_label
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import write_json
 
@@ -18,7 +18,7 @@ _MODELS = 3
 
 
 @dataclasses.dataclass(frozen=True)
-class PlaneRecord:
+class PlaneRecord(FiguresFile):
     """Where the loss in a plane belongs.
 
     Attributes:
@@ -51,19 +51,6 @@ class PlaneRecord:
     def path(self) -> Path:
         """The file of figures."""
         return self.output / "plane.json"
-
-    @property
-    def picture(self) -> Path:
-        """The picture of them."""
-        return self.path.with_suffix(".svg")
-
-    def read(self) -> dict[str, Any] | None:
-        """What is in the file; None if there is none yet.
-
-        Raises:
-            UserError: if the file is damaged, or holds the figures of something else.
-        """
-        return read_record(self.path, self.identity)
 
     def write(self, result: dict[str, Any], seconds: float, command: str) -> None:
         """Writes what was found in one go, see `Record.describe` for the arguments."""

@@ -6,6 +6,7 @@
 Start from `Record`.
 """
 
+import abc
 import dataclasses
 import hashlib
 from collections.abc import Callable
@@ -32,8 +33,34 @@ def run_label(path: Path) -> str:
     return "/".join(path.expanduser().resolve().parts[-_PARTS:])
 
 
+class FiguresFile(abc.ABC):
+    """A file of figures with a picture beside it."""
+
+    @property
+    @abc.abstractmethod
+    def path(self) -> Path:
+        """The file of figures."""
+
+    @abc.abstractmethod
+    def identity(self) -> dict[str, Any]:
+        """What must be the same for figures to be these figures, as plain values."""
+
+    @property
+    def picture(self) -> Path:
+        """The picture of them."""
+        return self.path.with_suffix(".svg")
+
+    def read(self) -> dict[str, Any] | None:
+        """What is in the file; None if there is none yet.
+
+        Raises:
+            UserError: if the file is damaged, or holds the figures of something else.
+        """
+        return read_record(self.path, self.identity)
+
+
 @dataclasses.dataclass(frozen=True)
-class Record:
+class Record(FiguresFile):
     """Where the figures of one analysis belong.
 
     Attributes:
@@ -57,19 +84,6 @@ class Record:
     def path(self) -> Path:
         """The file of figures."""
         return self.folder / f"{self.analysis}.json"
-
-    @property
-    def picture(self) -> Path:
-        """The picture of them."""
-        return self.path.with_suffix(".svg")
-
-    def read(self) -> dict[str, Any] | None:
-        """What is in the file; None if there is none yet.
-
-        Raises:
-            UserError: if the file is damaged, or holds the figures of something else.
-        """
-        return read_record(self.path, self.identity)
 
     def describe(self, result: dict[str, Any], seconds: float, command: str) -> dict[str, Any]:
         """What was found, with what was looked at and how: what `write` takes and `read` returns.

@@ -17,7 +17,7 @@ from qtdog_tf.quantization.start import (
     start_quantization,
 )
 from qtdog_tf.quantization.wrapper import check_mode, quantize_wrappers
-from qtdog_tf.training.optimizer import QuantizationOptimizer
+from qtdog_tf.training.state import averages_of
 
 
 class StartQuantization(keras.callbacks.Callback):
@@ -70,18 +70,10 @@ class StartQuantization(keras.callbacks.Callback):
             return
         goes_on = step >= self.step + self.model.steps_per_execution and has_step_sizes(self.model)
         if self.mode != "off" and not goes_on:
-            for average in _averages(self.model):
+            for average in averages_of(self.model):
                 average.restart(step)
         start_quantization(self.model, self.mode, self.make_quantizer, keep_step_sizes=goes_on)
         self.started = True
-
-
-def _averages(model: keras.Model) -> list[WeightAverage]:
-    """Those that the model's optimizer keeps; none if it is not this package's."""
-    optimizer = model.optimizer
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
-    return list(optimizer.averages) if isinstance(optimizer, QuantizationOptimizer) else []
 
 
 class FixPortions(keras.callbacks.Callback):

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from qtdog_tf.averaging.base import WeightAverage
 from qtdog_tf.errors import UserError
 from qtdog_tf.quantization.wrapper import quantize_wrappers
 from qtdog_tf.training.optimizer import QuantizationOptimizer
@@ -48,12 +49,21 @@ def state_variables(model: keras.Model) -> dict[str, Any]:
 
 def unwrap_optimizer(model: keras.Model) -> QuantizationOptimizer:
     """The model's `QuantizationOptimizer`, out of Keras' loss scaling if that is around it."""
-    optimizer = model.optimizer
-    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
-        optimizer = optimizer.inner_optimizer
+    optimizer = _without_loss_scaling(model.optimizer)
     if not isinstance(optimizer, QuantizationOptimizer):
         raise ValueError("the model must be compiled with a QuantizationOptimizer")
     return optimizer
+
+
+def averages_of(model: keras.Model) -> list[WeightAverage]:
+    """The averages that the model's optimizer keeps; none if it is not this package's."""
+    optimizer = _without_loss_scaling(model.optimizer)
+    return list(optimizer.averages) if isinstance(optimizer, QuantizationOptimizer) else []
+
+
+def _without_loss_scaling(optimizer: Any) -> Any:
+    scales = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+    return optimizer.inner_optimizer if scales else optimizer
 
 
 def metric_variables(model: keras.Model) -> list[Any]:
