@@ -1,6 +1,7 @@
 """The batch of step t: what is in it, that it depends on (seed, t) alone, and its order."""
 
 import functools
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -20,6 +21,7 @@ from qtdog_tf.data import (
     training_batches,
     without_domains,
 )
+from qtdog_tf.data.kept_batches import KeptBatches, kept_images
 from qtdog_tf.errors import UserError
 
 SIZE = 8
@@ -198,19 +200,50 @@ def test_cache_plan_says_what_it_takes(domain_set: DomainSet, splits: dict[str, 
     assert not plan_cache(domain_set, splits, ["ink"], cache_bytes=needed - 1).fits
 
 
-@pytest.mark.parametrize("cache_bytes", [0, 2**20])
-def test_evaluation_is_in_order_and_whole(domain_set: DomainSet, cache_bytes: int) -> None:
+def test_evaluation_is_in_order_and_whole(domain_set: DomainSet) -> None:
     domain = domain_set.domain("oil")
     indices = np.array([7, 0, 11, 3, 4])
-    dataset = evaluation_batches(
-        domain, indices, image_size=SIZE, batch_size=2, cache_bytes=cache_bytes
-    )
-    for _ in range(2):  # the second pass comes from the cache, if there is one
-        images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
-        assert [len(batch) for batch in images] == [2, 2, 1]
-        np.testing.assert_array_equal(np.concatenate(labels), domain.labels[indices])
-        pixels = np.concatenate(images)[:, 0, 0]
-        np.testing.assert_array_equal(pixels[:, 2], 20 * (indices % PER_CLASS + 1))
+    dataset = evaluation_batches(domain, indices, image_size=SIZE, batch_size=2)
+    images, labels = zip(*dataset.as_numpy_iterator(), strict=True)
+    assert [len(batch) for batch in images] == [2, 2, 1]
+    np.testing.assert_array_equal(np.concatenate(labels), domain.labels[indices])
+    pixels = np.concatenate(images)[:, 0, 0]
+    np.testing.assert_array_equal(pixels[:, 2], 20 * (indices % PER_CLASS + 1))
+
+
+@pytest.mark.parametrize("cache_bytes", [0, 2**20])
+def test_images_are_the_same_in_each_pass_in_memory_or_not(
+    domain_set: DomainSet, cache_bytes: int
+) -> None:
+    domain, indices = domain_set.domain("oil"), np.array([7, 0, 11, 3, 4])
+    kept = kept_images(domain, indices, image_size=SIZE, batch_size=2, cache_bytes=cache_bytes)
+    assert isinstance(kept, KeptBatches) == bool(cache_bytes)
+    dataset = evaluation_batches(domain, indices, image_size=SIZE, batch_size=2)
+    for _ in range(2):
+        for mine, (theirs, _labels) in zip(kept, dataset, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_kept_batches_are_read_once_and_not_before_a_pass_is_whole() -> None:
+    passes = []
+
+    def read() -> Iterator[int]:
+        passes.append(len(passes))
+        for number in range(3):
+            if passes == [0] and number == 1:
+                raise OSError("a file is gone")
+            yield number
+
+    class Source:
+        def __iter__(self) -> Iterator[int]:
+            return read()
+
+    kept = KeptBatches(Source())
+    with pytest.raises(OSError, match="a file is gone"):
+        list(kept)
+    next(iter(kept))
+    assert list(kept) == list(kept) == list(kept) == [0, 1, 2]
+    assert passes == [0, 1, 2]
 
 
 def test_evaluation_of_nothing_is_empty(domain_set: DomainSet) -> None:

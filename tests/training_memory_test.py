@@ -16,10 +16,10 @@ IMAGE = 224 * 224 * 3
 
 def test_evaluation_keeps_parts_that_fit_and_logits_of_the_largest() -> None:
     # 1,783 images of 224 pixels fit into 256 MiB; DomainNet's parts do not.
-    assert evaluation_bytes([1783], 7, 224) == 1783 * (IMAGE + 12 * 7)
-    assert evaluation_bytes([1784], 7, 224) == 1784 * 12 * 7
+    assert evaluation_bytes([1783], 7, 224) == 1783 * (IMAGE + 8 * 7)
+    assert evaluation_bytes([1784], 7, 224) == 1784 * 8 * 7
     domain_net = evaluation_bytes([34_589, 138_358, 13_825], 345, 224)
-    assert domain_net == 138_358 * 345 * 12
+    assert domain_net == 138_358 * 345 * 8
     assert evaluation_bytes([], 7, 224) == 0
 
 

@@ -40,10 +40,24 @@ def decode_image(contents: tf.Tensor, check_size: bool = True) -> tf.Tensor:
             cannot decode, or declares more pixels than `MAX_PIXELS`. The message does not name the
             file, which this function does not know.
     """
+    return _decode_limited(contents) if check_size else _decode(contents)
 
-    def limited(pixels: Callable[[tf.Tensor], tf.Tensor]) -> tf.Tensor:
-        return with_pixel_limit(contents, pixels(contents)) if check_size else contents
 
+# Graphs are made once in a process. In each data set that decodes it would take a second or more.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def _decode_limited(contents: tf.Tensor) -> tf.Tensor:
+    return _decode_by_format(contents, lambda pixels: with_pixel_limit(contents, pixels(contents)))
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def _decode(contents: tf.Tensor) -> tf.Tensor:
+    return _decode_by_format(contents, lambda _: contents)
+
+
+def _decode_by_format(
+    contents: tf.Tensor, limited: Callable[[Callable[[tf.Tensor], tf.Tensor]], tf.Tensor]
+) -> tf.Tensor:
+    """Decodes what `limited` returns for the function that reads the format's declared size."""
     start = tf.strings.substr(contents, 0, 16)
     is_jpeg = tf.strings.substr(start, 0, 3) == b"\xff\xd8\xff"
     is_gif = tf.strings.substr(start, 0, 4) == b"GIF8"

@@ -25,7 +25,6 @@ DIGEST_BYTES = 16
 MAX_FILE_BYTES = 2**30
 _IMAGE_STARTS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF")
 
-_decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
 _declared_pixels = tf.function(declared_pixels, input_signature=[tf.TensorSpec([], tf.string)])
 
 
@@ -66,7 +65,7 @@ def inspect_image(path: str) -> ImageState:
     except OSError as error:
         return ImageState(path, b"", f"cannot be opened ({error.strerror})")
     try:
-        pixels = _decode(contents).numpy()
+        pixels = decode_image(tf.constant(contents)).numpy()
     except tf.errors.OpError:
         return ImageState(path, b"", _problem(contents))
     digest = hashlib.blake2b(repr(pixels.shape).encode(), digest_size=DIGEST_BYTES)

@@ -13,14 +13,16 @@ import tensorflow as tf
 from absl import logging
 
 from qtdog_tf.data.augment import domainbed_augment, resize_squash
-from qtdog_tf.data.cache import DEFAULT_CACHE_BYTES, MEBIBYTE, CachePlan, plan_cache
+from qtdog_tf.data.cache import DEFAULT_CACHE_BYTES, plan_cache
 from qtdog_tf.data.decode import decode_image
 from qtdog_tf.data.domains import Domain, DomainSet
 from qtdog_tf.data.image_table import build_image_table
 from qtdog_tf.data.splits import Split
 from qtdog_tf.errors import UserError
 
-DEFAULT_EVALUATION_CACHE_BYTES = 256 * MEBIBYTE
+# One graph for each size in a process, not one for each data set.
+_augment = tf.function(domainbed_augment, autograph=False)
+_resize = tf.function(resize_squash, autograph=False)
 
 
 def training_batches(
@@ -67,6 +69,7 @@ def training_batches(
     places = tf.constant(_batch_layout(len(source_domains), images_per_domain, replicas))
     batch_size = len(places)
 
+    @tf.autograph.experimental.do_not_convert
     def make_example(number: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         place = places[number % batch_size]
         image_seed = _fold([seed, 0], number // batch_size, place)
@@ -76,9 +79,9 @@ def training_batches(
         # lengthen the preparation of every pass.
         image = decode_image(table.contents(index), check_size=False)
         if augment:
-            image = domainbed_augment(image, image_size, _fold(image_seed, 1))
+            image = _augment(image, image_size, _fold(image_seed, 1))
         else:
-            image = resize_squash(image, image_size)
+            image = _resize(image, image_size)
         return {"image": image, "domain": domain}, table.labels[index]
 
     dataset = tf.data.Dataset.range(start_step * batch_size, stop_step * batch_size)
@@ -115,7 +118,6 @@ def evaluation_batches(
     *,
     image_size: int,
     batch_size: int,
-    cache_bytes: int = DEFAULT_EVALUATION_CACHE_BYTES,
     check_size: bool = True,
 ) -> tf.data.Dataset:
     """Resizes the images of a part of a domain, in order.
@@ -125,28 +127,22 @@ def evaluation_batches(
         indices: int64, positions in `domain.paths`.
         image_size: edge of the images in pixels.
         batch_size: the last batch may be smaller.
-        cache_bytes: the resized images are kept in memory after the first pass if they take no
-            more than this.
         check_size: see `decode_image`; training, which has checked its data, does without.
 
     Returns:
         A data set of (image uint8 [b, size, size, 3], label int32 [b]).
     """
-    needed = len(indices) * image_size * image_size * 3
-    plan = CachePlan(f"{len(indices):,} evaluation images of {domain.name}", needed, cache_bytes)
-    logging.info("%s", plan)
     labels = domain.labels[np.asarray(indices, np.int64)]
     paths = domain.paths.take(indices)
 
+    @tf.autograph.experimental.do_not_convert
     def make_example(row: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         image = decode_image(tf.io.read_file(paths.look_up(row)), check_size)
-        return resize_squash(image, image_size), label
+        return _resize(image, image_size), label
 
     dataset = tf.data.Dataset.from_tensor_slices((paths.rows, labels))
     dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.batch(batch_size)
-    if plan.fits:
-        dataset = dataset.cache()
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
 
 

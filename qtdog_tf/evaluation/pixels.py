@@ -33,7 +33,6 @@ def image_batches(paths: Sequence[str], image_size: int) -> tf.data.Dataset:
         np.arange(len(paths)),
         image_size=image_size,
         batch_size=BATCH_SIZE,
-        cache_bytes=0,  # each is read once only
     )
     return batches.map(lambda image, _: image)
 

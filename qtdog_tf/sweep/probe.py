@@ -80,7 +80,6 @@ def _seconds_an_image(data: TrialData, model: keras.Model) -> float:
         np.arange(count),
         image_size=data.settings.image_size,
         batch_size=batch_size,
-        cache_bytes=0,
         check_size=False,
     )
     images = batches.map(lambda image, _: image)

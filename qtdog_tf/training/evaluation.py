@@ -7,7 +7,7 @@ which listeners write down or select by. Measuring the target is not selecting b
 
 import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import keras
@@ -31,7 +31,8 @@ class Part:
         domain: name of the domain.
         role: "source" or "target".
         split: "in" (80 %) or "out" (20 %).
-        images: dataset of image batches, uint8 or float [n, height, width, 3], in a fixed order.
+        images: batches of images, uint8 or float [n, height, width, 3], the same in each pass: a
+            `tf.data.Dataset`, a `KeptBatches`, a list.
         labels: class of each image, int [images in all].
         last_only: evaluate at the last step only (training images of source domains).
     """
@@ -39,7 +40,7 @@ class Part:
     domain: str
     role: str
     split: str
-    images: tf.data.Dataset
+    images: Iterable[tf.Tensor]
     labels: np.ndarray
     last_only: bool = False
 
@@ -62,18 +63,22 @@ def score(logits: np.ndarray, labels: np.ndarray) -> Score:
 
 
 def predict_logits(
-    model: keras.Model, images: tf.data.Dataset, check: Callable[[], None] | None = None
+    model: keras.Model, images: Iterable[tf.Tensor], check: Callable[[], None] | None = None
 ) -> np.ndarray:
-    """The logits of every image of a dataset of image batches, float32 [n, classes].
+    """The logits of every image of a number of batches, float32 [n, classes].
 
     Args:
         model: from images to logits.
-        images: batches.
+        images: batches, one at least.
         check: called after each batch; may raise to break off.
     """
-    callbacks = [_CheckBetweenBatches(check)] if check else []
+    logits = []
     with _on_one_device(model):
-        return np.asarray(model.predict(images, verbose=0, callbacks=callbacks), np.float32)
+        for batch in images:
+            logits.append(np.asarray(model.predict_on_batch(batch), np.float32))
+            if check:
+                check()
+    return np.concatenate(logits)
 
 
 @contextlib.contextmanager
@@ -88,15 +93,6 @@ def _on_one_device(model: keras.Model) -> Iterator[None]:
         yield
     finally:
         model._distribute_strategy = strategy
-
-
-class _CheckBetweenBatches(keras.callbacks.Callback):
-    def __init__(self, check: Callable[[], None]) -> None:
-        super().__init__()
-        self.check = check
-
-    def on_predict_batch_end(self, batch: int, logs: Any = None) -> None:
-        self.check()
 
 
 Listener = Callable[[Evaluation, keras.Model], None]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import keras
 
-from qtdog_tf.data.pipeline import DEFAULT_EVALUATION_CACHE_BYTES
+from qtdog_tf.data.kept_batches import DEFAULT_EVALUATION_CACHE_BYTES
 from qtdog_tf.errors import UserError
 from qtdog_tf.records import SWAD
 from qtdog_tf.training.settings import TrainSettings
@@ -93,8 +93,8 @@ def evaluation_bytes(parts: Sequence[int], classes: int, image_size: int) -> int
     pixels = [images * image_size * image_size * 3 for images in parts]
     # A part that does not fit is decoded again each time, and nothing of it is kept.
     kept = sum(size for size in pixels if size <= DEFAULT_EVALUATION_CACHE_BYTES)
-    # Keras joins the logits of all batches to a tensor, and copies it to an array: float32 thrice.
-    return kept + 3 * 4 * classes * max(parts, default=0)
+    # The logits of each batch, and of all batches joined: float32 twice.
+    return kept + 2 * 4 * classes * max(parts, default=0)
 
 
 def check_memory(need: MemoryNeed, available: int | None = None) -> None:

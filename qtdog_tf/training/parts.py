@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from qtdog_tf.data import evaluation_batches
 from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.data.kept_batches import kept_images
 from qtdog_tf.data.splits import Split
 from qtdog_tf.records import IN, OUT, SOURCE, TARGET, TEST
 from qtdog_tf.training.evaluation import Part
@@ -39,9 +39,6 @@ def evaluation_parts(
         domain = domain_set.domain(name)
         of_split = {IN: splits[name].in_, OUT: splits[name].out, TEST: (tests or {}).get(name)}
         indices = np.asarray(of_split[split])
-        batches = evaluation_batches(
-            domain, indices, image_size=image_size, batch_size=BATCH_SIZE, check_size=False
-        )
-        images = batches.map(lambda image, _: image)
+        images = kept_images(domain, indices, image_size=image_size, batch_size=BATCH_SIZE)
         parts.append(Part(name, role, split, images, domain.labels[indices], last_only))
     return parts
