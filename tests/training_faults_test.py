@@ -203,6 +203,15 @@ def test_a_training_image_that_cannot_be_read_any_more(
     assert skipped["step"] == (6 if damage == "gone" else 13)
 
 
+def test_images_are_not_skipped_among_steps_that_no_callback_sees(
+    domain_set: DomainSet, tmp_path: Path
+) -> None:
+    settings = TrainSettings(**{**vars(SETTINGS), "steps_per_execution": 2})
+    RunSettings().check_with(steps_per_execution=2)
+    with pytest.raises(UserError, match=r"steps_per_execution \(2\) must be 1 with"):
+        train(domain_set, tmp_path, settings, on_bad_image="skip")
+
+
 def test_an_image_that_an_evaluation_needs_always_stops(tmp_path: Path) -> None:
     domain_set = open_domains(str(make_small_data(tmp_path / "data")))
     victim = Path(domain_set.domain("line").paths[3])

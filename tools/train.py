@@ -67,6 +67,7 @@ def main(argv: list[str]) -> None:
     settings = settings_from_flags(TrainSettings)
     algorithm = settings_from_flags(AlgorithmSettings)
     run_settings = settings_from_flags(RunSettings)
+    run_settings.check_with(settings.steps_per_execution)
     strategy = open_strategy(run_settings)
     check_strategy(strategy, settings, algorithm)
     wanted = settings_from_flags(PlanSettings)

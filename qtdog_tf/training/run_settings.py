@@ -5,6 +5,7 @@ Several devices give other last bits than one, as another processor does; checkp
 
 import dataclasses
 
+from qtdog_tf.errors import UserError
 from qtdog_tf.settings import Settings, setting
 
 STOP, SKIP = "stop", "skip"
@@ -53,3 +54,18 @@ class RunSettings(Settings):
     devices: tuple = setting(
         (), "Devices of strategy mirrored, GPU:0,GPU:1 for example. Default: all GPUs."
     )
+
+    def check_with(self, steps_per_execution: int) -> None:
+        """Refuses a training run that these settings cannot carry out.
+
+        Args:
+            steps_per_execution: of its `TrainSettings`.
+
+        Raises:
+            UserError: if images are to be skipped where a failure hides which steps were done.
+        """
+        if self.on_bad_image == SKIP and steps_per_execution > 1:
+            raise UserError(
+                f"steps_per_execution ({steps_per_execution}) must be 1 with --on_bad_image=skip: "
+                "of several steps at once, those before a bad image would go unrecorded"
+            )

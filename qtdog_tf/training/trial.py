@@ -83,6 +83,7 @@ class Trial:
     ) -> None:
         self.settings = settings
         self.run_settings = run_settings or RunSettings()
+        self.run_settings.check_with(settings.steps_per_execution)
         self.folder = trial_folder(output, roles, trial_seed)
         self.progress = progress
         self.algorithm = algorithm or AlgorithmSettings()
