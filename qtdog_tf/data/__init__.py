@@ -16,6 +16,7 @@ from qtdog_tf.data.pipeline import (
     evaluation_batches,
     training_batches,
     without_domains,
+    without_labels,
 )
 from qtdog_tf.data.sources import open_domains
 from qtdog_tf.data.splits import (
@@ -51,4 +52,5 @@ __all__ = [
     "split_seed",
     "training_batches",
     "without_domains",
+    "without_labels",
 ]

@@ -11,7 +11,7 @@ from absl import logging
 
 from qtdog_tf.data.cache import MEBIBYTE, CachePlan
 from qtdog_tf.data.domains import Domain
-from qtdog_tf.data.pipeline import evaluation_batches
+from qtdog_tf.data.pipeline import evaluation_batches, without_labels
 
 DEFAULT_EVALUATION_CACHE_BYTES = 256 * MEBIBYTE
 
@@ -36,9 +36,11 @@ def kept_images(
     Returns:
         Batches, uint8 [b, size, size, 3].
     """
-    batches = evaluation_batches(
-        domain, indices, image_size=image_size, batch_size=batch_size, check_size=False
-    ).map(lambda image, _: image)
+    batches = without_labels(
+        evaluation_batches(
+            domain, indices, image_size=image_size, batch_size=batch_size, check_size=False
+        )
+    )
     needed = len(indices) * image_size * image_size * 3
     plan = CachePlan(f"{len(indices):,} evaluation images of {domain.name}", needed, cache_bytes)
     logging.info("%s", plan)

@@ -151,6 +151,11 @@ def without_domains(dataset: tf.data.Dataset) -> tf.data.Dataset:
     return dataset.map(lambda inputs, label: (inputs["image"], label))
 
 
+def without_labels(dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Turns evaluation batches into images alone."""
+    return dataset.map(lambda image, _: image)
+
+
 def _batch_layout(domains: int, images_per_domain: int, replicas: int) -> np.ndarray:
     """Returns, for each position in the batch, the image's number: domain * n + number in it.
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
-from qtdog_tf.data import evaluation_batches, find_unreadable
+from qtdog_tf.data import evaluation_batches, find_unreadable, without_labels
 from qtdog_tf.data.domains import Domain
 from qtdog_tf.data.path_list import PathList
 from qtdog_tf.errors import UserError
@@ -34,7 +34,7 @@ def image_batches(paths: Sequence[str], image_size: int) -> tf.data.Dataset:
         image_size=image_size,
         batch_size=BATCH_SIZE,
     )
-    return batches.map(lambda image, _: image)
+    return without_labels(batches)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from qtdog_tf.data import evaluation_batches
+from qtdog_tf.data import evaluation_batches, without_labels
 from qtdog_tf.training.parts import BATCH_SIZE
 from qtdog_tf.training.trial_data import TrialData
 
@@ -82,7 +82,7 @@ def _seconds_an_image(data: TrialData, model: keras.Model) -> float:
         batch_size=batch_size,
         check_size=False,
     )
-    images = batches.map(lambda image, _: image)
+    images = without_labels(batches)
     # Traces, and brings the files into the system's memory.
     model.predict(images, verbose=0)
     clock = _PredictionClock()
