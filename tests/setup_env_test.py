@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -109,3 +110,18 @@ def test_an_unknown_argument_is_refused(checkout: Path) -> None:
     done = set_up(checkout, "--devel")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: unknown argument --devel: there is only --dev\n"
+
+
+def test_packages_are_compiled_where_programs_may_not_keep_what_they_compile(
+    checkout: Path,
+) -> None:
+    packages = checkout / ".venv" / "lib" / "python3.11" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "a.py").write_text("1\n")
+    (packages / "template.py").write_text("{{ not Python }}(\n")
+    body = f'case "$*" in *compileall*) exec {sys.executable} "$@";; esac'
+    write_program(checkout / ".venv" / "bin" / "python", body)
+    done = set_up(checkout, PYTHONDONTWRITEBYTECODE="1")
+    assert done.returncode == 0 and done.stderr == ""
+    (compiled,) = packages.rglob("*.pyc")
+    assert compiled.name.startswith("a.")
