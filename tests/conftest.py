@@ -16,6 +16,8 @@ from tensorflow.python.framework import config
 
 from qtdog_tf.data import open_domains
 from qtdog_tf.data.domains import DomainSet
+from qtdog_tf.export import convert
+from tests.converter import fork_converter
 from tests.small_data import make_small_data
 
 # To optimize a graph takes longer than a test runs it. A program that is started anew, not forked
@@ -49,6 +51,14 @@ def graphs_of_a_module_are_forgotten() -> Iterator[None]:
     yield
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def converters_start_at_once() -> Iterator[None]:
+    """Those of programs that a test runs start as they do for a person."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(convert, "run_child", fork_converter)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
 REPOSITORY = Path(__file__).parents[1]
 _SECONDS = 300
@@ -81,11 +81,23 @@ def _command(name: str, *arguments: str, **values: object) -> list[str]:
 
 
 def _fork(command: list[str], output: IO[str], errors: IO[str]) -> BaseProcess:
-    # Files cross to the other process by number, as they do for a program that a shell starts.
-    files = [multiprocessing.reduction.DupFd(file.fileno()) for file in (output, errors)]
+    files = [sendable(file) for file in (output, errors)]
     process = SERVER.Process(target=_be_program, args=(command, files, dict(os.environ)))
     process.start()
     return process
+
+
+def sendable(file: IO) -> Any:
+    """What crosses to a forked process: the file's number, as for a program of a shell."""
+    return multiprocessing.reduction.DupFd(file.fileno())
+
+
+def redirect(output: Any, errors: Any) -> None:
+    """In a forked process: writes to these from now on."""
+    for number, file in enumerate((output, errors), 1):
+        os.dup2(file.detach(), number)
+    sys.stdout = os.fdopen(1, "w", closefd=False)
+    sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
 
 
 def _be_program(command: list[str], files: list, environment: dict[str, str]) -> NoReturn:
@@ -93,10 +105,7 @@ def _be_program(command: list[str], files: list, environment: dict[str, str]) ->
     import tensorflow as tf
 
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
-    for number, file in enumerate(files, 1):
-        os.dup2(file.detach(), number)
-    sys.stdout = os.fdopen(1, "w", closefd=False)
-    sys.stderr = os.fdopen(2, "w", closefd=False, buffering=1)
+    redirect(*files)
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(REPOSITORY)

@@ -11,12 +11,12 @@ import dataclasses
 import json
 import os
 import re
-import resource
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 
 from qtdog_tf.errors import UserError
 from qtdog_tf.files import replacing
@@ -64,23 +64,28 @@ def convert(
             "half": numbers == HALF,
             "ends": input_type if numbers == INTEGER else None,
         }
-        command = [sys.executable, "-P", str(_CHILD), str(saved_model)]
+        arguments = [str(saved_model), str(temporary), json.dumps(options)]
         with log.open("wb") as file:
-            process = subprocess.Popen(
-                [*command, str(temporary), json.dumps(options)],
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                stdin=subprocess.DEVNULL,
-                env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
-            )
-            status, usage = _wait(process)
+            status, peak_memory = run_child(arguments, file)
         if status != 0 or temporary.stat().st_size == 0:
             raise UserError(_why_failed(status, log))
-    return Conversion(time.monotonic() - began, usage.ru_maxrss * _BYTES_PER_MAXRSS)
+    return Conversion(time.monotonic() - began, peak_memory)
 
 
-def _wait(process: subprocess.Popen) -> tuple[int, resource.struct_rusage]:
-    """Waits for a process; returns its exit status and what it used."""
+def run_child(arguments: list[str], log: IO[bytes]) -> tuple[int, int]:
+    """Runs `_convert_child.py` to its end.
+
+    Returns:
+        Its exit status, which is minus a signal's number where one has ended it, and its peak
+        memory in bytes.
+    """
+    process = subprocess.Popen(
+        [sys.executable, "-P", str(_CHILD), *arguments],
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "0"},
+    )
     try:
         _, status, usage = os.wait4(process.pid, 0)
     except BaseException:  # Ctrl-C too: no converter is left behind.
@@ -89,7 +94,7 @@ def _wait(process: subprocess.Popen) -> tuple[int, resource.struct_rusage]:
             process.wait()
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage
+    return process.returncode, usage.ru_maxrss * _BYTES_PER_MAXRSS
 
 
 def _why_failed(status: int, log: Path) -> str:
