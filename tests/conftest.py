@@ -30,12 +30,29 @@ hypothesis.settings.load_profile("qtdog_tf")
 
 
 # What trains comes first, so that at the end no worker has a long file left while others idle.
-_LONG = ("tools_", "training_", "sweep_", "evaluation_", "export_")
+_TRAINING = ("tools_", "training_", "sweep_", "evaluation_", "export_")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Sorts files by how long they may take; within a file nothing moves."""
-    items.sort(key=lambda item: not item.path.name.startswith(_LONG))
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds --all."""
+    parser.addoption(
+        "--all",
+        action="store_true",
+        help="also the tests marked long: further ways to break off and go on, further methods",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leaves out long tests without --all; sorts files by how long they may take.
+
+    One that is named, by its file and its name, is never left out.
+    """
+    named = any("::" in argument for argument in config.args)
+    if not (config.getoption("all") or named):
+        long = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]
+    items.sort(key=lambda item: not item.path.name.startswith(_TRAINING))
 
 
 @pytest.fixture(autouse=True, scope="module")

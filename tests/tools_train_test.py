@@ -71,8 +71,8 @@ def test_leave_one_domain_out_then_ship(data: Path, tmp_path: Path) -> None:
 
 
 def test_sigterm_saves_at_once_and_the_same_command_goes_on(data: Path, tmp_path: Path) -> None:
-    plan = {**TINY_RUN, "steps": 400, "quantize_step": 4, "data": data, "target_domains": "line"}
-    plan["eval_every"] = 200
+    plan = {**TINY_RUN, "steps": 150, "quantize_step": 4, "data": data, "target_domains": "line"}
+    plan["eval_every"] = 75
     straight = run_program("train", output=tmp_path / "straight", **plan)
     assert straight.returncode == 0, straight.stderr
 

@@ -3,7 +3,10 @@
 Start from `kept_images`.
 """
 
-from collections.abc import Iterable, Iterator
+import functools
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +14,7 @@ from absl import logging
 
 from qtdog_tf.data.cache import MEBIBYTE, CachePlan
 from qtdog_tf.data.domains import Domain
-from qtdog_tf.data.pipeline import evaluation_batches, without_labels
+from qtdog_tf.data.pipeline import evaluation_batches, read_image, without_labels
 
 DEFAULT_EVALUATION_CACHE_BYTES = 256 * MEBIBYTE
 
@@ -36,26 +39,34 @@ def kept_images(
     Returns:
         Batches, uint8 [b, size, size, 3].
     """
-    batches = without_labels(
+    needed = len(indices) * image_size * image_size * 3
+    plan = CachePlan(f"{len(indices):,} evaluation images of {domain.name}", needed, cache_bytes)
+    logging.info("%s", plan)
+    if plan.fits:
+        return KeptBatches(domain.paths.take(indices), image_size, batch_size)
+    return without_labels(
         evaluation_batches(
             domain, indices, image_size=image_size, batch_size=batch_size, check_size=False
         )
     )
-    needed = len(indices) * image_size * image_size * 3
-    plan = CachePlan(f"{len(indices):,} evaluation images of {domain.name}", needed, cache_bytes)
-    logging.info("%s", plan)
-    return KeptBatches(batches) if plan.fits else batches
 
 
 class KeptBatches:
     """The same batches in each pass; what the first whole pass has read is kept.
 
-    `tf.data.Dataset.cache` keeps as much, but to begin a pass through a data set takes longer than
-    a small part of the data takes a network.
+    Threads read the images one by one. `tf.data` would do so once only, and to prepare it takes
+    longer than a small part of the data takes a network.
+
+    Args:
+        paths: the files of the images.
+        image_size: edge of the images in pixels.
+        batch_size: the last batch may be smaller.
     """
 
-    def __init__(self, batches: Iterable[tf.Tensor]) -> None:
-        self._batches = batches
+    def __init__(self, paths: Sequence[str], image_size: int, batch_size: int) -> None:
+        self._paths = paths
+        self._image_size = image_size
+        self._batch_size = batch_size
         self._kept: list[tf.Tensor] | None = None
 
     def __iter__(self) -> Iterator[tf.Tensor]:
@@ -63,8 +74,25 @@ class KeptBatches:
             yield from self._kept
             return
         read = []
-        for batch in self._batches:
+        for batch in self._read():
             read.append(batch)
             yield batch
         # A pass that is broken off, by an image that cannot be read for one, keeps nothing.
         self._kept = read
+
+    def _read(self) -> Iterator[tf.Tensor]:
+        pool = ThreadPoolExecutor()
+        try:
+            images = pool.map(
+                functools.partial(read_image, image_size=self._image_size), self._paths
+            )
+            while batch := list(itertools.islice(images, self._batch_size)):
+                yield _stacked(batch)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _stacked(images: Sequence[tf.Tensor]) -> tf.Tensor:
+    # In the memory that the plan counts with, and not in an accelerator's.
+    with tf.device("CPU:0"):
+        return tf.stack(images)

@@ -6,6 +6,7 @@ resumed run sees the images that the interrupted one would have seen, however ma
 them.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -144,6 +145,29 @@ def evaluation_batches(
     dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     dataset = dataset.batch(batch_size)
     return dataset.prefetch(tf.data.AUTOTUNE).with_options(_options())
+
+
+def read_image(path: str, image_size: int) -> tf.Tensor:
+    """One image of `evaluation_batches`, without its pipeline; for files that are checked.
+
+    Args:
+        path: the file.
+        image_size: edge of the image in pixels.
+
+    Returns:
+        uint8 [size, size, 3].
+
+    Raises:
+        tf.errors.OpError: if it cannot be read.
+    """
+    # Where pipelines run: an accelerator's pixels might differ in the last bit.
+    with tf.device("CPU:0"):
+        return _read_resized(tf.constant(os.fsencode(path)), image_size)
+
+
+@tf.function(autograph=False)
+def _read_resized(path: tf.Tensor, image_size: int) -> tf.Tensor:
+    return _resize(decode_image(tf.io.read_file(path), check_size=False), image_size)
 
 
 def without_domains(dataset: tf.data.Dataset) -> tf.data.Dataset:
