@@ -33,26 +33,36 @@ hypothesis.settings.load_profile("qtdog_tf")
 _TRAINING = ("tools_", "training_", "sweep_", "evaluation_", "export_")
 
 
+# Each as pytest names it, or without its parameters for all of them.
+_LONG = frozenset((Path(__file__).parent / "long_tests.txt").read_text().splitlines())
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds --all."""
-    parser.addoption(
-        "--all",
-        action="store_true",
-        help="also the tests marked long: further ways to break off and go on, further methods",
-    )
+    parser.addoption("--all", action="store_true", help="also the tests in tests/long_tests.txt")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out long tests without --all; sorts files by how long they may take.
+    """Leaves out long tests, but with --all; sorts files by how long they may take.
 
-    One that is named, by its file and its name, is never left out.
+    A test that is asked for by its name is never left out.
     """
-    named = any("::" in argument for argument in config.args)
-    if not (config.getoption("all") or named):
-        long = [item for item in items if item.get_closest_marker("long")]
+    if not (config.getoption("all") or any("::" in argument for argument in config.args)):
+        names = {item: item.nodeid.removeprefix("tests/") for item in items}
+        long = {item for item, name in names.items() if {name, name.split("[")[0]} & _LONG}
+        _check_that_none_is_gone(set(names.values()))
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
     items.sort(key=lambda item: not item.path.name.startswith(_TRAINING))
+
+
+def _check_that_none_is_gone(names: set[str]) -> None:
+    """A test that has another name now would be run always, and nobody would know why."""
+    names |= {name.split("[")[0] for name in names}
+    files = {name.split("::")[0] for name in names}
+    gone = sorted(name for name in _LONG - names if name.split("::")[0] in files)
+    if gone:
+        raise pytest.UsageError(f"tests/long_tests.txt names what is gone: {', '.join(gone)}")
 
 
 @pytest.fixture(autouse=True, scope="module")

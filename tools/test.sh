@@ -1,6 +1,9 @@
 #!/usr/bin/env bash
-# Every check and test: lint, format, types, shell, BUILD, pytest. CI runs exactly this.
+# Checks and tests: lint, format, types, shell, BUILD, pytest. CI runs exactly this.
 #
+#   bash tools/test.sh            all but the tests of tests/long_tests.txt
+#   bash tools/test.sh --all      these too, before a release: most are further ways to break off
+#                                 and go on, and further methods, of what a quicker test covers
 #   bash tools/test.sh [pytest's arguments]      e.g. tests/data_splits_test.py -k grouped -n 0
 #
 # Sets up .venv first, with what the checks need.
