@@ -29,12 +29,15 @@ hypothesis.settings.register_profile("qtdog_tf", deadline=None, derandomize=True
 hypothesis.settings.load_profile("qtdog_tf")
 
 
-# What trains comes first, so that at the end no worker has a long file left while others idle.
-_TRAINING = ("tools_", "training_", "sweep_", "evaluation_", "export_")
+# Long files come first, so that at the end no worker has one left while others idle.
+_LONG_FILES = (
+    *("tools_", "training_", "sweep_", "evaluation_", "export_"),
+    *("algorithms_", "analysis_", "fuzz_", "report_"),
+)
 
 
 # Each as pytest names it, or without its parameters for all of them.
-_LONG = frozenset((Path(__file__).parent / "long_tests.txt").read_text().splitlines())
+_LONG_TESTS = frozenset((Path(__file__).parent / "long_tests.txt").read_text().splitlines())
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -43,24 +46,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves out long tests, but with --all; sorts files by how long they may take.
+    """Leaves out long tests unless --all is given; sorts files by how long they may take.
 
     A test that is asked for by its name is never left out.
     """
     if not (config.getoption("all") or any("::" in argument for argument in config.args)):
         names = {item: item.nodeid.removeprefix("tests/") for item in items}
-        long = {item for item, name in names.items() if {name, name.split("[")[0]} & _LONG}
+        long = {item for item, name in names.items() if {name, name.split("[")[0]} & _LONG_TESTS}
         _check_that_none_is_gone(set(names.values()))
         config.hook.pytest_deselected(items=long)
         items[:] = [item for item in items if item not in long]
-    items.sort(key=lambda item: not item.path.name.startswith(_TRAINING))
+    items.sort(key=lambda item: not item.path.name.startswith(_LONG_FILES))
 
 
 def _check_that_none_is_gone(names: set[str]) -> None:
     """A test that has another name now would be run always, and nobody would know why."""
     names |= {name.split("[")[0] for name in names}
     files = {name.split("::")[0] for name in names}
-    gone = sorted(name for name in _LONG - names if name.split("::")[0] in files)
+    gone = sorted(name for name in _LONG_TESTS - names if name.split("::")[0] in files)
     if gone:
         raise pytest.UsageError(f"tests/long_tests.txt names what is gone: {', '.join(gone)}")
 
