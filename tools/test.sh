@@ -62,6 +62,8 @@ step ruff format --check .
 step mypy
 step shellcheck tools/*.sh .ci/run
 step lint_build_files
-# A file at a time: what its tests share is made once, and not once in each worker. Of three workers
-# on two cores one is often waiting for a program that it has started.
-step pytest -n 3 --dist loadfile --no-loadscope-reorder --durations=10 "$@"
+# What runs beside it takes the other core, and threads would only wait for each other. The tests of
+# --all are run with as many as there are.
+[[ " $* " == *" --all "* ]] || export TF_NUM_INTRAOP_THREADS=1 TF_NUM_INTEROP_THREADS=1
+# A file at a time: what its tests share is made once, and not once in each worker.
+step pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=10 "$@"
