@@ -35,7 +35,6 @@ _LONG_FILES = (
     *("algorithms_", "analysis_", "fuzz_", "report_"),
 )
 
-
 # Each as pytest names it, or without its parameters for all of them.
 _LONG_TESTS = frozenset((Path(__file__).parent / "long_tests.txt").read_text().splitlines())
 

@@ -138,8 +138,7 @@ def evaluation_batches(
 
     @tf.autograph.experimental.do_not_convert
     def make_example(row: tf.Tensor, label: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        image = decode_image(tf.io.read_file(paths.look_up(row)), check_size)
-        return _resize(image, image_size), label
+        return _read(paths.look_up(row), image_size, check_size), label
 
     dataset = tf.data.Dataset.from_tensor_slices((paths.rows, labels))
     dataset = dataset.map(make_example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
@@ -162,12 +161,14 @@ def read_image(path: str, image_size: int) -> tf.Tensor:
     """
     # Where pipelines run: an accelerator's pixels might differ in the last bit.
     with tf.device("CPU:0"):
-        return _read_resized(tf.constant(os.fsencode(path)), image_size)
+        return _read_alone(tf.constant(os.fsencode(path)), image_size, check_size=False)
 
 
-@tf.function(autograph=False)
-def _read_resized(path: tf.Tensor, image_size: int) -> tf.Tensor:
-    return _resize(decode_image(tf.io.read_file(path), check_size=False), image_size)
+def _read(path: tf.Tensor, image_size: int, check_size: bool) -> tf.Tensor:
+    return _resize(decode_image(tf.io.read_file(path), check_size), image_size)
+
+
+_read_alone = tf.function(_read, autograph=False)
 
 
 def without_domains(dataset: tf.data.Dataset) -> tf.data.Dataset:
